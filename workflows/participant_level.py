@@ -258,6 +258,9 @@ def _parts_of(music: Music, tree: OutputTree, status: Status) -> Parts:
 
 def _tell(status: Status, work: RatingWork, plan: StudyPlan) -> None:
     """Say what is done with ratings, and with whose not."""
+    for participant, fault in work.study.ratings.faults:
+        LOGGER.warning("sub-%s: %s", participant, fault)
+        status.add(participant, "ratings", "skipped", fault, problem=True)
     if work.study.reason:
         status.notes.append(f"ratings: {work.study.reason}")
         LOGGER.info("ratings: %s", work.study.reason)

@@ -54,8 +54,9 @@ def show_plan(
     Returns
     -------
     int
-        The exit code the call would have if nothing else failed: 1 where runs are skipped because
-        of their files, events of trials cannot be used or somebody's music is too short, else 0.
+        The exit code the call would have if nothing else failed: 1 where runs or ratings are
+        skipped because of their files, events of trials cannot be used or somebody's music is too
+        short, else 0.
 
     Raises
     ------
@@ -85,6 +86,8 @@ def show_plan(
     parts += [_joint_text(level)] if level.joint or config.joint.beyond != "none" else []
     parts += [_lags_text(config, plan)] if plan and config.lag_scan.features else []
     lines = [f"problem: sub-{who}: {text}" for who, own in problems.items() for text in own]
+    faults = ratings.ratings.faults if ratings else ()
+    lines += [f"problem: sub-{who}: {text}" for who, text in faults]
     unfit = without_folds(config, plan) if plan else {}
     lines += [f"warning: sub-{who}: {text}" for who, text in unfit.items()]
     parts += ["\n".join(lines)] if lines else []
@@ -96,7 +99,7 @@ def show_plan(
     if plan:
         check_weights(config)
     studies = [plan, *(one.study for one in (conditions, rest) if one)]
-    faulty = bool(problems or (conditions and conditions.faulty))
+    faulty = bool(problems or faults or (conditions and conditions.faulty))
     return 1 if faulty or any(study and study.has_problems for study in studies) else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_app.errors import BadDataError, InvalidInputError
+from bids_app.errors import BadDataError, InvalidInputError, MusencError, reason_of
 from bids_app.inputs.files import is_number
 from bids_app.inputs.names import NamedFile, entities_agree, parse_name, strip_prefix
-from bids_app.inputs.rating_records import without_other_columns
+from bids_app.inputs.rating_records import rated_once, without_other_columns
 from bids_app.inputs.ratings import (
     STIMULUS_COLUMNS,
     TIME_COLUMNS,
@@ -24,7 +25,8 @@ from bids_app.inputs.ratings import (
 )
 from bids_app.inputs.records import BoldRun
 from bids_app.inputs.sidecars import Inheritance
-from bids_app.inputs.tables import pick, read_frame
+from bids_app.inputs.tables import number_of, numbers_of, pick, read_frame
+from bids_app.inputs.units import other_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,32 +108,48 @@ def read_rating_files(
     Returns
     -------
     RatingSet
-        Empty where no file holds ratings; files that are left out are named in the warnings.
+        Empty where no file holds ratings; files that are left out are named in the warnings, and
+        those of a participant that cannot be used among its faults.
 
     Raises
     ------
-    MissingInputError
-        If the content of a file is not there.
-    InvalidInputError
-        If ``Columns`` is missing or does not fit, a cell is no number, or a scale was rated twice.
-    BadDataError
-        If ratings do not overlap the music.
+    MusencError
+        If a group's mean, or a file of every participant for the same reason, cannot be used: its
+        content is not there (`MissingInputError`), ``Columns`` is missing or does not fit, a cell
+        is no number, a scale was rated twice (`InvalidInputError`), or ratings do not overlap the
+        music (`BadDataError`).
     """
     inheritance = Inheritance(Path(root))
     ratings: list[Rating] = []
     warnings: list[str] = []
+    errors: list[tuple[str, MusencError]] = []
     for path in paths:
         named = parse_name(path)
-        metadata = inheritance.metadata(path.parent, named.entities, named.suffix or "stim")
-        frame = _read_samples(path, named, metadata)
         notes: list[str] = []
-        found, reason = _ratings_of(frame, named, metadata, runs, durations, scales, notes)
+        try:
+            metadata = inheritance.metadata(path.parent, named.entities, named.suffix or "stim")
+            frame = _read_samples(path, named, metadata)
+            found, reason = _ratings_of(frame, named, metadata, runs, durations, scales, notes)
+        except MusencError as error:
+            folder = path.relative_to(root).parts[0]
+            if not folder.startswith("sub-"):
+                raise
+            errors.append((strip_prefix(folder, "sub"), error))
+            continue
         ratings += found
         if reason:
             notes.append(f"{reason}; left out")
         warnings += [f"{path.name}: {text}" for text in dict.fromkeys(notes)]
-    kept, more = without_other_columns(ratings, scales)
-    return RatingSet(kept, (*warnings, *more))
+    once, twice = rated_once(ratings)
+    errors += twice
+    people = {run.participant for run in runs} or {who for who, _ in errors}
+    if errors and people <= {who for who, _ in errors} and len({e.what for _, e in errors}) == 1:
+        raise errors[0][1]
+    kept, more = without_other_columns(once, scales)
+    faults = [
+        (who, f"ratings left out: {reason_of(error)}; {error.remedy}") for who, error in errors
+    ]
+    return RatingSet(kept, (*warnings, *more), tuple(faults))
 
 
 def _read_samples(path: Path, named: NamedFile, metadata: Mapping[str, Any]) -> pd.DataFrame:
@@ -156,6 +174,7 @@ def _read_samples(path: Path, named: NamedFile, metadata: Mapping[str, Any]) -> 
                 remedy="add Columns, SamplingFrequency and StartTime to the JSON",
             )
         frame.columns = pd.Index([str(name) for name in columns])
+        frame.index -= 1  # messages name the line, and count a header
     return frame
 
 
@@ -171,7 +190,7 @@ def _ratings_of(
     """Records of one file, or why there are none."""
     times = _times(frame, named, metadata)
     if times is None:
-        return [], "neither SamplingFrequency nor a time column, so these are no continuous ratings"
+        return [], "neither SamplingFrequency nor a time column with numbers: no continuous ratings"
     chosen = scales or possible_scales(frame)
     if not set(chosen) & set(frame.columns):
         return [], f"no scale among its columns ({', '.join(map(str, frame.columns))})"
@@ -200,12 +219,15 @@ def _ratings_of(
     return result, None
 
 
-def _times(frame: pd.DataFrame, named: NamedFile, metadata: Mapping[str, Any]) -> np.ndarray | None:
-    import pandas as pd
+def _has_numbers(cells: pd.Series) -> bool:
+    """Whether there is a number, be it with a comma: clock times are those of a questionnaire."""
+    return any(math.isfinite(number_of(str(cell).replace(",", "."))) for cell in cells.dropna())
 
+
+def _times(frame: pd.DataFrame, named: NamedFile, metadata: Mapping[str, Any]) -> np.ndarray | None:
     column = pick(frame.columns, TIME_COLUMNS)
     if column is not None:
-        return pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64)
+        return numbers_of(frame, column, named.path) if _has_numbers(frame[column]) else None
     rate, start = metadata.get("SamplingFrequency"), metadata.get("StartTime", 0.0)
     if rate is None:
         return None
@@ -231,12 +253,11 @@ def _check_run(times: np.ndarray, named: NamedFile, runs: Sequence[BoldRun]) -> 
     ends = [run.n_volumes * run.tr for run in runs if entities_agree(own, run.entities)]
     if not ends or not len(times) or not times[-1] > 1.5 * max(ends) + 60:
         return
-    fits = max(ends) / 2 <= times[-1] / 1000 <= 1.5 * max(ends) + 60
     raise BadDataError(
         "A recording is much longer than its run.",
         where=named.path,
         found=f"times from {times[0]:g} to {times[-1]:g} s, a run of {max(ends):g} s"
-        + ("; in milliseconds they would fit" if fits else ""),
+        + other_unit(float(times[-1]), max(ends), float(times[0])),
         wanted="seconds from the start of the run",
         remedy="correct SamplingFrequency and StartTime in its JSON, or the time column",
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bids_app.errors import BadDataError, InvalidInputError
+from bids_app.errors import BadDataError, InvalidInputError, MusencError
 from bids_app.inputs.labels import meant_by, taken_for
 from bids_app.inputs.odd_values import far_value
 from bids_app.inputs.units import other_unit
@@ -63,10 +63,13 @@ class RatingSet:
     ratings : tuple of Rating
     warnings : tuple of str
         About the files as a whole; each rating has its own.
+    faults : tuple of (str, str)
+        Participant, and which of its ratings cannot be used and why.
     """
 
     ratings: tuple[Rating, ...]
     warnings: tuple[str, ...] = ()
+    faults: tuple[tuple[str, str], ...] = ()
     _index: dict[tuple[str | None, str, str], Rating] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -74,13 +77,7 @@ class RatingSet:
         for rating in self.ratings:
             key = (rating.participant, rating.stimulus, rating.scale)
             if key in index:
-                raise InvalidInputError(
-                    "A scale was rated twice for the same music.",
-                    where=f"{index[key].source} and {rating.source}",
-                    found=describe(*key),
-                    wanted="one course per participant, stimulus and scale",
-                    remedy="average the repetitions, or remove one of them",
-                )
+                raise _rated_twice(index[key], rating)
             index[key] = rating
         object.__setattr__(self, "_index", index)
 
@@ -135,6 +132,26 @@ class RatingSet:
         )
 
 
+def _rated_twice(first: Rating, second: Rating) -> InvalidInputError:
+    return InvalidInputError(
+        "A scale was rated twice for the same music.",
+        where=f"{first.source} and {second.source}",
+        found=describe(first.participant, first.stimulus, first.scale),
+        wanted="one course per participant, stimulus and scale",
+        remedy="average the repetitions, or remove one of them",
+    )
+
+
+def rated_once(ratings: Sequence[Rating]) -> tuple[list[Rating], list[tuple[str, MusencError]]]:
+    """Without what a participant rated twice, as nothing says which is meant; and whose it is."""
+    by_key: dict[tuple[str | None, str, str], list[Rating]] = {}
+    for rating in ratings:
+        by_key.setdefault((rating.participant, rating.stimulus, rating.scale), []).append(rating)
+    twice = {key: own for key, own in by_key.items() if key[0] is not None and len(own) > 1}
+    once = [r for key, own in by_key.items() if key not in twice for r in own]
+    return once, [(key[0] or "", _rated_twice(*own[:2])) for key, own in twice.items()]
+
+
 def for_participants(ratings: RatingSet, there: Sequence[str]) -> RatingSet:
     """Ratings with participants as they are called in the dataset, and notes about the others.
 
@@ -159,13 +176,12 @@ def for_participants(ratings: RatingSet, there: Sequence[str]) -> RatingSet:
             notes.append(taken_for("sub", label, found))
     if unknown:
         notes.append(f"{', '.join(unknown)} of the ratings: no participant of the dataset")
-    if not notes:
-        return ratings
+    faults = tuple((meant_by(who, there) or who, text) for who, text in ratings.faults)
     changed = tuple(
         replace(rating, participant=meant.get(rating.participant or "", rating.participant))
         for rating in ratings.ratings
     )
-    return RatingSet(changed, (*ratings.warnings, *notes))
+    return RatingSet(changed, (*ratings.warnings, *notes), faults)
 
 
 def crop_ratings(
@@ -296,7 +312,7 @@ def make_ratings(
             "The ratings do not overlap the music.",
             where=where,
             found=f"ratings from {times[0]:g} to {times[-1]:g} s"
-            + ("" if duration is None else other_unit(float(times[-1]), duration - start)),
+            + ("" if duration is None else _other_unit(times, duration - start)),
             wanted="at least two samples between 0 and "
             + (f"{duration:g} s" if duration is not None else "the end"),
             remedy="count the times from the start of the audio file",
@@ -304,6 +320,10 @@ def make_ratings(
     if duration is not None and recorded.any():
         _check_extent(times, values[:, recorded], start, duration, where, continues, too_short)
     return result
+
+
+def _other_unit(times: np.ndarray, length: float) -> str:
+    return other_unit(float(times[-1]), length, float(times[0]))
 
 
 def _gap(times: np.ndarray) -> tuple[float, float] | None:
@@ -364,7 +384,7 @@ def _check_extent(
         else "The ratings cover less than half of the music.",
         where=where,
         found=f"times from {times[0]:g} to {times[-1]:g} s, music from {start:g} to "
-        f"{duration:g} s{other_unit(float(times[-1]), duration - start)}",
+        f"{duration:g} s{_other_unit(times, duration - start)}",
         wanted="times in seconds into the audio file, over the music",
         remedy="correct the unit of the times (or SamplingFrequency and StartTime), or leave this "
         "recording out",

@@ -221,16 +221,16 @@ def _matrices_of_datasets() -> Iterator[Case]:
         "rating",
         route="ratings",
         missing=(0, ""),
-        gone=66,
-        content=(16, "cannot be unpacked"),
+        gone=1,
+        content=(1, "cannot be unpacked"),
     )
-    no_columns = (16, "does not name its columns")
+    no_columns = (1, "does not name its columns")
     yield from matrix(
         "rating_json",
         route="ratings",
         missing=no_columns,
         gone=dict.fromkeys(GONE, no_columns),
-        content=(16, "A JSON sidecar cannot be read"),
+        content=(1, "A JSON sidecar cannot be read"),
         unnamed=("missing", *GONE),
     )
 

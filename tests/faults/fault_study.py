@@ -320,10 +320,17 @@ def _reader(read: Callable[[Study], object]) -> Callable[..., Outcome]:
     return run
 
 
-def _ratings(study: Study) -> object:
-    files = find_rating_files(study.bids, PARTICIPANTS)
-    runs = make_plan(parse_config(_arguments(study, ()))).runs
-    return _sums(read_rating_files(files, study.bids, runs, DURATIONS))
+def _ratings(study: Study, options: tuple[str, ...] = ()) -> Outcome:
+    """What is read of the dataset, and what of it cannot be used."""
+
+    def work() -> int:
+        files = find_rating_files(study.bids, PARTICIPANTS)
+        runs = make_plan(parse_config(_arguments(study, ()))).runs
+        found = read_rating_files(files, study.bids, runs, DURATIONS)
+        sys.stdout.write(f"{_sums(found)}\n{found.faults}\n")
+        return 1 if found.faults else 0
+
+    return observe(lambda: guarded(work))
 
 
 def _sums(found) -> object:
@@ -348,7 +355,7 @@ ROUTES: dict[str, Callable[..., Outcome]] = {
             ).values
         )
     ),
-    "ratings": _reader(_ratings),
+    "ratings": _ratings,
     "rating_table": _reader(lambda s: _sums(read_ratings_table(s.rating_table, DURATIONS))),
     "features_table": _reader(lambda s: _features(s.features_table.parent)),
     "features_array": _reader(lambda s: _features(s.features_array)),

@@ -135,6 +135,8 @@ def _names_of_tables() -> Iterator[Case]:
     def outside(path: Path) -> None:
         path.rename(path.parents[1] / path.name)
 
+    told = ("problem: sub-01: ratings left out", "empty file", "Enjoyment: 1 of 2 participants")
+    yield file_case("empty_beside_others", "rating", lambda p: put(p, b""), 1, *told)
     told = "not read as ratings: sub-01_task-calm_stim.tsv.gz"
     yield file_case("in_no_folder", "rating", outside, 0, told, named=False)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from real_data import DATA
 
-from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
+from bids_app.errors import BadDataError, InvalidInputError, MissingInputError, MusencError
 from bids_app.inputs.rating_files import find_rating_files, read_rating_files
 from bids_app.inputs.ratings import Rating, RatingSet, crop_ratings, read_ratings_table
 from bids_app.inputs.records import BoldRun, Presentation
@@ -240,6 +240,83 @@ def test_bids_columns_must_be_named(tmp_path):
     path.with_name(path.name.replace(".tsv.gz", ".json")).write_text('{"SamplingFrequency": 5}')
     with pytest.raises(InvalidInputError, match="name its columns"):
         read_rating_files([path], tmp_path, [], {"happy": 10.0})
+
+
+def broken_json(path: Path, **fields) -> None:
+    side = path.with_name(path.name.replace(".tsv.gz", ".json"))
+    write(side, json.dumps({**json.loads(side.read_text()), **fields}))
+
+
+FAULTS = {
+    "empty": (lambda p: p.write_bytes(b""), "empty file"),
+    "no_gzip": (lambda p: p.write_text("1\t2\n"), "cannot be unpacked"),
+    "no_json": (lambda p: p.with_name("sub-01_task-happy_stim.json").unlink(), "name its columns"),
+    "columns": (lambda p: broken_json(p, Columns=["a", "b", "c"]), "name its columns"),
+    "rate": (lambda p: broken_json(p, SamplingFrequency="5 Hz"), "sampling of a file"),
+    "short": (lambda p: broken_json(p, SamplingFrequency=50), "less than half"),
+    "twice": (
+        lambda p: bids_stim(p.parents[2], "beh", 0.0, np.ones((100, 2)), "_recording-b"),
+        "rated twice",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_file_of_one_participant_is_left_out_and_told(tmp_path, fault):
+    values = np.stack([course(100), course(100, 1)], axis=1)
+    own = bids_stim(tmp_path, "beh", 0.0, values)
+    for end in (".json", ".tsv.gz"):
+        source = own.with_name(own.name.replace(".tsv.gz", end))
+        other = tmp_path / f"sub-02/beh/sub-02_task-happy_stim{end}"
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_bytes(source.read_bytes())
+    spoil, words = FAULTS[fault]
+    spoil(own)
+    heard = [run(who, "happy", Presentation("happy", 5.0, 0.0, 20.0)) for who in ("01", "02")]
+    paths = find_rating_files(tmp_path, ["01", "02"])
+    found = read_rating_files(paths, tmp_path, heard, {"happy": 20.0})
+    assert found.participants == ("02",)
+    assert {who for who, _ in found.faults} == {"01"}
+    for _, text in found.faults:
+        assert words in text
+        assert own.name in text
+    # What everybody has is an error, and so is what stands for everybody.
+    with pytest.raises(MusencError, match=words):
+        read_rating_files(paths, tmp_path, heard[:1], {"happy": 20.0})
+
+
+def test_a_broken_mean_of_the_group_is_an_error(tmp_path):
+    path = write(tmp_path / "task-happy_stim.tsv.gz", "1\n2\n")
+    heard = [run(who, "happy", Presentation("happy", 5.0, 0.0, 20.0)) for who in ("01", "02")]
+    with pytest.raises(InvalidInputError, match="name its columns"):
+        read_rating_files([path], tmp_path, heard, {"happy": 20.0})
+
+
+def test_times_with_decimal_commas_are_named_with_their_line(tmp_path):
+    people = ("01", "02")
+    for who in people:
+        rows = [f"{t / 5:g}".replace(".", "," if who == "01" else ".") + f"\t{t % 7}"
+                for t in range(100)]  # fmt: skip
+        text = "\n".join(["time\tJoy", *rows])
+        write(tmp_path / f"sub-{who}/beh/sub-{who}_task-happy_beh.tsv", text)
+    heard = [run(who, "happy", Presentation("happy", 5.0, 0.0, 20.0)) for who in people]
+    paths = find_rating_files(tmp_path, people)
+    found = read_rating_files(paths, tmp_path, heard, {"happy": 20.0})
+    assert found.participants == ("02",)
+    ((who, text),) = found.faults
+    assert who == "01"
+    assert "column time, line 3 '0,2' and 79 more" in text
+
+
+def test_a_questionnaire_with_the_time_of_day_is_left_out(tmp_path):
+    path = write(
+        tmp_path / "sub-01/beh/sub-01_task-happy_beh.tsv", "time\tliking\n10:30\t7\n10:40\t6\n"
+    )
+    found = read_rating_files([path], tmp_path, [run("01", "happy")], {"happy": 10.0})
+    assert not found.ratings
+    assert not found.faults
+    assert f"{path.name}: " in found.warnings[0]
+    assert "no continuous ratings; left out" in found.warnings[0]
 
 
 def sampled(times: np.ndarray, *columns: np.ndarray, names: str = "time\tJoy") -> str:

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,10 +16,12 @@ from bids_app.workflows import participant_level
 from bids_app.workflows.running import Failure, Plugin, _read_crash, choose_plugin
 
 from bids_app.analyses import group_level
+from bids_app.analyses.ratings.plan import RatingWork, StudyRatings
 from bids_app.cli import dry_run, tools
 from bids_app.cli.run import main
 from bids_app.config import Running
 from bids_app.errors import MissingInputError, UsageError
+from bids_app.inputs.ratings import RatingSet
 from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.status import Status
 
@@ -188,3 +191,18 @@ def test_an_output_folder_without_place_is_told_ahead(analyzed, tmp_path, monkey
     told = capsys.readouterr().out
     assert f"1 MiB are free at {tmp_path / 'out'}" in told
     assert "warning: this is more disk than is free" in told
+
+
+@pytest.mark.parametrize("reason", ["", "no continuous ratings in the dataset"])
+def test_ratings_of_one_participant_that_cannot_be_used_are_a_problem(caplog, reason):
+    status = Status("x", "participant")
+    for who in ("01", "02"):
+        status.add(who, "", "done")
+    assert status.exit_code == 0
+    felt = RatingSet((), (), (("01", "ratings left out: not a table"),))
+    study = StudyRatings(felt, (), "a file", reason)
+    plan = SimpleNamespace(participants=("01", "02"), runs=())
+    participant_level._tell(status, RatingWork(study), plan)
+    assert status.exit_code == 1
+    assert [row.participant for row in status.rows if row.problem] == ["01"]
+    assert "sub-01: ratings left out: not a table" in caplog.text

@@ -95,11 +95,12 @@ def find_ratings(config: Config, plan: StudyPlan) -> StudyRatings:
             found = read_rating_files(files, where, plan.runs, durations, scales=settings.scales)
         except MusencError as error:
             raise _with_way_out(error) from error
-        found = RatingSet(found.ratings, (*found.warnings, *_not_read(where, plan)))
-        if not found.ratings and not settings.scales:
-            return _none("no continuous ratings in the dataset: " + "; ".join(found.warnings))
+        found = replace(found, warnings=(*found.warnings, *_not_read(where, plan)))
     there = {who for folder in plan.derivatives for who in participants_there(folder)}
     found = for_participants(found, sorted(there | set(plan.participants)))
+    if not found.ratings and settings.ratings is None and not settings.scales:
+        why = "; ".join(found.warnings) or "their files cannot be used"
+        return replace(_none(f"no continuous ratings in the dataset: {why}"), ratings=found)
     unknown = sorted(set(settings.scales) - set(found.scales))
     if unknown:
         raise InvalidInputError(
@@ -248,6 +249,8 @@ def plan_ratings(
         names = {*(path.name for path in (*input_files(runs), *own_files)), "plan", "subcortex"}
         inputs = {k: v for k, v in encoding[0].inputs.items() if k in names} | felt
         files = study.files(participant, list(encoding[0].stimuli))
+        faults = [text for who, text in study.ratings.faults if who == participant]
+        notes = (*faults, *study.ratings.notes)
         sources = sources_of(plan, runs, [*files, *own_files])
         record = replace(
             encoding[0],
@@ -256,7 +259,7 @@ def plan_ratings(
             settings=map_settings,
             inputs=inputs,
             features={},
-            notes=study.ratings.notes,
+            notes=notes,
         )
         work.planned.append(record)
         if not is_current(tree, record):
@@ -268,7 +271,7 @@ def plan_ratings(
                 settings=score_settings[own.model],
                 inputs=inputs,
                 desc=RATINGS_DESC,
-                notes=study.ratings.notes,
+                notes=notes,
             )
             work.planned.append(scores)
             if not is_current(tree, scores):
