@@ -47,7 +47,7 @@ def test_entities_name_an_atlas(tmp_path):
         tmp_path / f"tpl-fsaverage_hemi-{h}_atlas-Desikan2006_seg-aparc.label.gii" for h in "LR"
     ]
     for path in paths:
-        path.touch()
+        path.write_text("<GIFTI/>")
     assert atlas_files(",".join(map(str, paths)))[0] == "Desikan2006aparc"
 
 
