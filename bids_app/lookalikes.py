@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
+from bids_app.plain import some_of
+
 # Letters of other alphabets that look like Latin ones.
 _LOOKS_LIKE = str.maketrans(
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0455\u0458\u0410\u0412\u0415\u041a\u041c"
@@ -64,8 +66,7 @@ def _only(text: str, other: str) -> str:
     while end < min(len(text), len(other)) - start and text[-1 - end] == other[-1 - end]:
         end += 1
     middle = text[start : len(text) - end]
-    shown = ", ".join(_named(c) for c in middle[:_SHOWN])
-    return shown + (f" and {len(middle) - _SHOWN} more" if len(middle) > _SHOWN else "")
+    return some_of(map(_named, middle), _SHOWN)
 
 
 def _named(character: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 # Characters that turn the direction of what follows: "gpj.exe" shown as "exe.jpg".
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -30,6 +31,19 @@ def shown(text: object) -> str:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """``1 layer``, ``2 layers``; `many` where it is not `one` with an s."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def some_of(texts: Iterable[object], n_shown: int = 6, between: str = ", ") -> str:
+    """The first texts, and how many more there are.
+
+    Examples
+    --------
+    >>> some_of(["a", "b"]), some_of(range(9), 3)
+    ('a, b', '0, 1, 2 and 6 more')
+    """
+    told = [str(text) for text in texts]
+    more = f" and {len(told) - n_shown} more" if len(told) > n_shown else ""
+    return between.join(told[:n_shown]) + more
 
 
 def cell(value: object) -> object:

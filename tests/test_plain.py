@@ -15,7 +15,7 @@ from bids_app import log
 from bids_app.analyses.folder.write import write_rows
 from bids_app.errors import BadDataError, reason_of
 from bids_app.inputs.tables import read_frame, read_tsv
-from bids_app.plain import cell, plain, plain_lines, shown
+from bids_app.plain import cell, plain, plain_lines, shown, some_of
 
 ROOT = Path(__file__).parents[1]
 NASTY = "a\x1b[2Jb\rc\x07\x9bd\u202ee\u2028f\x7f\x00"
@@ -101,3 +101,10 @@ def test_a_table_has_a_line_per_row_for_every_reader(tmp_path):
 
 def test_lines_after_the_first_are_indented():
     assert plain_lines("a\nb") == "a\n    b"
+
+
+def test_what_is_not_shown_of_many_is_counted():
+    assert some_of([]) == ""
+    assert some_of(["a", "b"], 2) == "a, b"
+    assert some_of("abc", 2) == "a, b and 1 more"
+    assert some_of(range(10), 3, "; ") == "0; 1; 2 and 7 more"

@@ -9,6 +9,7 @@ from pathlib import Path
 from bids_app.cli.parser import add_option
 from bids_app.config import Statistics
 from bids_app.log import tell
+from bids_app.plain import some_of
 from bids_app.recognition.classify import CLASSIFIERS
 
 LOGGER = logging.getLogger("bids_app")
@@ -117,8 +118,8 @@ def _recognise(options: argparse.Namespace) -> int:
         f"{first.n_folds} folds, {options.classifier}, {options.n_permutations} permutations"
     )
     if left_out:
-        named = ", ".join(left_out[:10]) + (", ..." if len(left_out) > 10 else "")
-        tell(f"{len(left_out)} clips have only features or only a label, left out: {named}")
+        which = some_of(left_out)
+        tell(f"{len(left_out)} clips have only features or only a label, left out: {which}")
     if options.output_dir is not None:
         files = write_recognition(
             options.output_dir,

@@ -19,6 +19,7 @@ from bids_app.inputs.odd_values import equal_step, far_value
 from bids_app.inputs.tables import read_frame, read_rows
 from bids_app.inputs.units import other_unit
 from bids_app.loading import hdf5_array, hdf5_member, hdf5_shape, open_hdf5
+from bids_app.plain import some_of
 
 _TABLES = (".tsv", ".tsv.gz")
 _ARRAYS = (".h5", ".hdf5")
@@ -72,7 +73,7 @@ def _nearly(path: Path, label: str) -> str:
     except OSError:
         return ""
     near = [name for name in names if name.casefold().startswith(label.casefold())]
-    return f"; not read: {', '.join(near[:3])}" if near else ""
+    return f"; not read: {some_of(near, 3)}" if near else ""
 
 
 def precomputed_layers(path: str | Path, labels: Iterable[str]) -> LayerOrder:
@@ -268,18 +269,13 @@ def precomputed_remarks(path: str | Path, label: str, audio: Path, duration: flo
         elif told := far_value(values):
             far.append(f"{name}: {told}")
     return [
-        f"{label}: {_some(texts)}{remedy} ({file.name})"
+        f"{label}: {some_of(texts, _SHOWN, '; ')}{remedy} ({file.name})"
         for texts, remedy in (
             (even, ": take it out if it is none of the music"),
             (far, ": if it stands for nothing, fill it in"),
         )
         if texts
     ]
-
-
-def _some(texts: list[str]) -> str:
-    more = f"; and {len(texts) - _SHOWN} columns more" if len(texts) > _SHOWN else ""
-    return "; ".join(texts[:_SHOWN]) + more
 
 
 def load_precomputed(

@@ -14,6 +14,7 @@ from bids_app.inputs.presentations import StimulusSet
 from bids_app.inputs.records import BoldRun, SkippedRun
 from bids_app.inputs.selection import accepts, excludes
 from bids_app.inputs.stimuli import rows_of_events
+from bids_app.plain import some_of
 
 MAX_OTHERS = 50
 """Participants whose events are looked at when others than they are analyzed."""
@@ -80,9 +81,8 @@ def apply_missing_policy(
             "Participants lack a stimulus that others have."
             if missing == "error"
             else "Every participant lacks a stimulus that others have.",
-            found="; ".join(lines[:10])
-            + ("; ..." if len(lines) > 10 else "")
-            + "".join(f"\n    {line}" for line in unusable[:10]),
+            found=some_of(lines, between="; ")
+            + some_of((f"\n    {line}" for line in unusable), between=""),
             wanted="the same stimuli for everybody: " + ", ".join(sorted(wanted)),
             remedy="leave the participants or the stimulus out, or give --missing use",
         )

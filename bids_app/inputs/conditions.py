@@ -13,6 +13,7 @@ from bids_app.errors import BadDataError, InvalidInputError, NoConditionsError
 from bids_app.inputs.labels import meant_by, taken_for
 from bids_app.inputs.names import strip_prefix
 from bids_app.inputs.tables import TableRow, is_absent, number_of, read_tsv
+from bids_app.plain import some_of
 
 _ROUNDED = 0.1  # seconds that the end of a trial may lie behind the next onset
 _NOTHING = ("none", "null", "nan", "<na>")
@@ -98,7 +99,7 @@ def read_conditions(path: Path, *, column: str = "trial_type") -> Conditions:
         raise InvalidInputError(
             "An onset or duration of a trial is no number of seconds.",
             where=path,
-            found=", ".join(f"{named[k]['onset']!r} {named[k]['duration']!r}" for k in wrong[:4]),
+            found=some_of((f"{named[k]['onset']!r} {named[k]['duration']!r}" for k in wrong), 4),
             wanted="seconds; durations of zero or more",
             remedy="correct these rows of the events, in seconds",
         )

@@ -14,6 +14,7 @@ from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
 from bids_app.inputs.files import content_problem, is_number, read_object
 from bids_app.inputs.strategies import DEFAULT_STRATEGY, ConfoundStrategy, resolve_strategy
 from bids_app.inputs.tables import read_frame
+from bids_app.plain import some_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +123,7 @@ def select_confounds(
     values = source.values(names)
     still = [name for name, column in zip(names, values.T, strict=True) if np.ptp(column) == 0]
     if still:
-        warnings.append(f"confounds that do not vary take nothing out: {', '.join(still[:8])}")
+        warnings.append(f"confounds that do not vary take nothing out: {some_of(still)}")
     extra_names, extra_values = source.scrubbed(chosen.scrub)
     return ConfoundSelection(
         (*names, *extra_names),
@@ -258,7 +259,7 @@ class _Source:
         raise InvalidInputError(
             "The confounds table lacks columns of the chosen strategy.",
             where=self._where,
-            found=f"{len(self._names)} columns: {', '.join(self._names[:8])}, ...",
+            found=f"{len(self._names)} columns: {some_of(self._names)}",
             wanted=wanted,
             remedy=remedy or "choose another strategy with --confounds, or correct the YAML file",
         )

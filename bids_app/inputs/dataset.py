@@ -48,6 +48,7 @@ from bids_app.inputs.stimulus_names import files_heard, stimulus_labels
 from bids_app.inputs.strategies import resolve_strategy
 from bids_app.inputs.tables import read_tsv
 from bids_app.meshes import FSLR
+from bids_app.plain import some_of
 
 
 def plan_study(
@@ -246,21 +247,10 @@ def _copies(runs: Sequence[BoldRun]) -> list[str]:
         if labels not in same_bold and re.search(rb"\n.*[1-9]", tables[labels[0]].read_bytes())
     ]
     return [
-        f"{' and '.join(_few_of(labels))} have the same {what}: was one copied over the other?"
+        f"{some_of(labels, 3, ' and ')} have the same {what}: was one copied over the other?"
         for what, found in (("BOLD", same_bold), ("confounds", others))
         for labels in found
     ]
-
-
-_SHOWN = 4
-"""Runs that a warning about the same file names."""
-
-
-def _few_of(labels: list[str]) -> list[str]:
-    """The first of many, and how many more there are."""
-    if len(labels) <= _SHOWN:
-        return labels
-    return [*labels[: _SHOWN - 1], f"{len(labels) - _SHOWN + 1} more"]
 
 
 def _same_files(paths: Mapping[str, Path]) -> list[list[str]]:

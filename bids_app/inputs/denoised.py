@@ -11,6 +11,7 @@ from bids_app.errors import InvalidInputError
 from bids_app.files import named_files
 from bids_app.inputs.records import BoldRun
 from bids_app.outputs import files_label
+from bids_app.plain import some_of
 
 
 def atlas_label(option: str | None) -> str:
@@ -38,10 +39,7 @@ def check_one_filter(runs: Sequence[BoldRun]) -> None:
     if len(found) > 1:
         raise InvalidInputError(
             "Runs were filtered differently before, or are of other regions.",
-            found="; ".join(
-                f"{told}: {', '.join(labels[:4])}" + (" and more" if len(labels) > 4 else "")
-                for told, labels in found.items()
-            ),
+            found="; ".join(f"{told}: {some_of(labels, 4)}" for told, labels in found.items()),
             wanted="one filter for all, since the features of the music get the same",
             remedy="choose with --derivatives, --bids-filter-file or --exclude-run",
         )

@@ -14,6 +14,7 @@ from xml.parsers import expat
 from bids_app.errors import FETCH, BadDataError, InvalidInputError, MissingInputError
 from bids_app.files import read_json
 from bids_app.lookalikes import difference, nearest
+from bids_app.plain import some_of
 
 _HEAD_CHUNK = 16384
 _TAIL = 64
@@ -127,7 +128,7 @@ def _lookalike(path: Path) -> str:
         return f"; there is {same[0]}: upper and lower case differ"
     stems = {Path(own).stem, own} - {""}
     if alike := [name for name in sorted(names) if Path(name.casefold()).stem in stems]:
-        return f"; there is {', '.join(alike[:3])}"
+        return f"; there is {some_of(alike, 3)}"
     return ""
 
 

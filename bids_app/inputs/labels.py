@@ -23,6 +23,7 @@ from bids_app.inputs.names import (
 )
 from bids_app.inputs.records import RUN_ENTITIES
 from bids_app.inputs.stimuli import StimulusRow
+from bids_app.plain import some_of
 
 _NOUNS = {"sub": "participant", "ses": "session", "task": "task", "run": "run"}
 # Parts of fMRIPrep's filter files; those but `bold` are about files that are not read.
@@ -259,19 +260,16 @@ def meant_rows(
         if not universe.meets(meant):
             nothing.append((row, meant))
     if nothing:
-        shown = [f"{row.where}: {_words(row.keys)}" for row, _ in nothing[:6]]
-        more = f"; and {len(nothing) - 6} more" if len(nothing) > 6 else ""
+        rows_of_none = (f"{row.where}: {_words(row.keys)}" for row, _ in nothing)
         known = {key: sorted(universe.labels(key)) for key in _NOUNS}
         raise InvalidInputError(
             "Rows of the table of stimuli are for no run."
             if len(nothing) > 1
             else "A row of the table of stimuli is for no run.",
-            where="; ".join(shown) + more,
+            where=some_of(rows_of_none, between="; "),
             found="no such run in the fMRIPrep outputs",
             wanted="; ".join(
-                f"{_NOUNS[key]}s {', '.join(labels[:12])}"
-                for key, labels in known.items()
-                if labels
+                f"{_NOUNS[key]}s {some_of(labels, 12)}" for key, labels in known.items() if labels
             ),
             remedy="correct the labels, or take the rows out",
         )

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from bids_app.errors import InvalidInputError, MissingInputError, MusencError, UsageError
 from bids_app.inputs.files import content_problem, inside, read_object
 from bids_app.outputs import programs_of
+from bids_app.plain import some_of
 
 _WANTED = (
     "a raw BIDS dataset with derivatives/fmriprep, the folder that holds `derivatives`, "
@@ -131,7 +132,7 @@ def _fmriprep_within(name: str, path: Path) -> tuple[str, Path]:
     inner = _fmriprep_folders(path)
     if len(inner) == 1:
         return uri_name(inner[0]) if name == uri_name(path) else name, inner[0]
-    there = ", ".join(sorted(one.name for one in path.iterdir())[:8])
+    there = some_of(sorted(one.name for one in path.iterdir()))
     raise MissingInputError(
         "A folder given with --derivatives holds no participants.",
         where=path,
@@ -420,7 +421,7 @@ def _search(bids_dir: Path, raw_given: Path | None) -> Located:
             f"with --derivatives {next(_deeper(bids_dir), 'PATH')}",
         )
     entries = sorted(path.name for path in bids_dir.iterdir() if not path.name.startswith("."))
-    shown = ", ".join(entries[:8]) + (", ..." if len(entries) > 8 else "")
+    shown = some_of(entries)
     raise MissingInputError(
         "This folder holds neither a BIDS dataset nor fMRIPrep outputs.",
         where=bids_dir,

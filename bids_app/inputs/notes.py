@@ -21,6 +21,7 @@ from bids_app.inputs.musicxml import score_notes
 from bids_app.inputs.tables import numbers_of, pick, read_frame
 from bids_app.loading import load_midi, load_score
 from bids_app.lookalikes import skeleton
+from bids_app.plain import some_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -125,7 +126,7 @@ def _nearly(folder: Path, stem: str) -> str:
         for name, text in seen.items()
         if text.startswith(start) and _ALMOST.fullmatch(text.removeprefix(start))
     ]
-    return f"; not read: {', '.join(near[:3])}" if near else ""
+    return f"; not read: {some_of(near, 3)}" if near else ""
 
 
 def notes_there(audio: Path, folder: Path | None = None) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bids_app.inputs.records import BoldRun, SkippedRun, StudyPlan
-from bids_app.plain import counted
+from bids_app.plain import counted, some_of
 
 MAX_SKIPPED = 40
 """Reasons listed one by one; the rest is counted."""
@@ -33,12 +33,7 @@ def run_warnings(told: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
     for label, texts in told:
         for text in texts:
             labels.setdefault(text, []).append(label)
-    return [
-        f"{', '.join(who[:3])}"
-        + (f" and {len(who) - 3} more runs" if len(who) > 3 else "")
-        + f": {text}"
-        for text, who in labels.items()
-    ]
+    return [f"{some_of(who, 3)}: {text}" for text, who in labels.items()]
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -103,8 +98,7 @@ def skipped_text(skipped: tuple[SkippedRun, ...]) -> str:
         if not run.problem:
             by_reason.setdefault(run.reason, []).append(run.label)
     for reason, labels in by_reason.items():
-        shown = ", ".join(labels[:4]) + (f" and {len(labels) - 4} more" if len(labels) > 4 else "")
-        lines.append(f"left out: {shown}: {reason}")
+        lines.append(f"left out: {some_of(labels, 4)}: {reason}")
     return "\n".join(lines)
 
 

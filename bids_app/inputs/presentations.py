@@ -14,6 +14,7 @@ from bids_app.inputs.records import Presentation, Stimulus
 from bids_app.inputs.sound import Sound, examine_sound
 from bids_app.inputs.stimuli import StimulusRow
 from bids_app.inputs.stimulus_names import stimulus_label
+from bids_app.plain import some_of
 
 # Seconds by which onsets and ends of rows are rounded.
 _SLACK = 0.1
@@ -167,10 +168,9 @@ def _joined(
     if not follows or (played or 0.0) > length - first.offset + 0.5:
         raise InvalidInputError(
             "A file is named again before it has ended: did it go on, or begin again?",
-            where="; ".join(row.where for row in group[:4]) + ("; ..." if len(group) > 4 else ""),
+            where=some_of((row.where for row in group), 4, "; "),
             found=f"{label} ({length:.1f} s) at "
-            + ", ".join(f"{row.onset:g}" for row in group[:6])
-            + (", ..." if len(group) > 6 else "")
+            + some_of(f"{row.onset:g}" for row in group)
             + " s",
             wanted="one row for each time that a file is started, or rows without a pause between "
             "them, no longer in all than the file",
@@ -260,7 +260,7 @@ def presentations_of(
         if after.onset < before.onset + before.duration - 0.5:
             raise InvalidInputError(
                 "A piece starts before another one has ended.",
-                where="; ".join(row.where for row in rows[:4]),
+                where=some_of((row.where for row in rows), 4, "; "),
                 found=f"{after.stimulus} starts at {after.onset:.1f} s, before the end of "
                 f"{before.stimulus} ({before.onset + before.duration:.1f} s)",
                 wanted="one piece at a time: the same volumes would be held out and trained on",

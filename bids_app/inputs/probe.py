@@ -22,6 +22,7 @@ from bids_app.inputs.tables import number_of, read_columns, read_rows
 from bids_app.loading import load_volume
 from bids_app.meshes import N_VERTICES
 from bids_app.outputs import STRUCTURES
+from bids_app.plain import some_of
 
 _SHORTEST_TR, _LONGEST_TR = 0.01, 60.0
 
@@ -340,7 +341,7 @@ def _almost_confounds(run: RunFiles) -> str:
         for path in near
         if run_entities(parse_name(path).entities) == run.entities and path.suffix != ".json"
     ]
-    return f"; not read: {', '.join(names[:3])}" if names else ""
+    return f"; not read: {some_of(names, 3)}" if names else ""
 
 
 def _timing(

@@ -11,6 +11,7 @@ from bids_app.errors import BadDataError, InvalidInputError, MusencError
 from bids_app.inputs.labels import meant_by, taken_for
 from bids_app.inputs.odd_values import far_value
 from bids_app.inputs.units import other_unit
+from bids_app.plain import some_of
 
 # A slider at rest for less than this is a rating, not a file that was filled up.
 MIN_HOLD = 5.0
@@ -91,12 +92,7 @@ class RatingSet:
                 whose.setdefault(text, []).append(name)
         return (
             *self.warnings,
-            *(
-                f"{'; '.join(names[:3])}"
-                + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-                + f": {text}"
-                for text, names in whose.items()
-            ),
+            *(f"{some_of(names, 3, '; ')}: {text}" for text, names in whose.items()),
         )
 
     @property
@@ -178,7 +174,9 @@ def for_participants(ratings: RatingSet, there: Sequence[str]) -> RatingSet:
         notes.append(f"{', '.join(unknown)} of the ratings: no participant of the dataset")
     faults = tuple((meant_by(who, there) or who, text) for who, text in ratings.faults)
     changed = tuple(
-        replace(rating, participant=meant.get(rating.participant or "", rating.participant))
+        replace(rating, participant=meant[rating.participant])
+        if rating.participant in meant
+        else rating
         for rating in ratings.ratings
     )
     return RatingSet(changed, (*ratings.warnings, *notes), faults)

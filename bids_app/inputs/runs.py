@@ -24,6 +24,7 @@ from bids_app.inputs.names import (
 from bids_app.inputs.records import Acquisition, run_label
 from bids_app.meshes import FSLR, MESHES
 from bids_app.outputs import HEMISPHERES
+from bids_app.plain import some_of
 
 KINDS = ("gifti", "cifti", "volume", "parcels")
 """Kinds of BOLD files, the preferred first."""
@@ -76,8 +77,7 @@ class RunFiles(Acquisition):
 
     def unread(self, space: str, hemisphere: str = "L") -> str:
         """What is there that is not read, and what would be; the beginning of it is a semicolon."""
-        there = ", ".join(file.told for file in self.almost[:4])
-        there += ", ..." if len(self.almost) > 4 else ""
+        there = some_of((file.told for file in self.almost), 4)
         wanted = f"wanted: {wanted_name(space, hemisphere)}"
         return f"; not read: {there}: unpack or rename them; {wanted}" if there else f"; {wanted}"
 

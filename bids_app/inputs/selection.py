@@ -41,6 +41,7 @@ from bids_app.inputs.runs import (
 )
 from bids_app.inputs.unprocessed import unprocessed_runs
 from bids_app.meshes import FSLR, MESHES, N_VERTICES
+from bids_app.plain import some_of
 
 _LABELS = (("ses", "sessions"), ("task", "tasks"), ("run", "runs"))
 
@@ -211,7 +212,7 @@ def _without_strays(
 
 
 def _note_of(strays: Counter[str]) -> str:
-    shown = ", ".join(list(strays)[:6]) + (", ..." if len(strays) > 6 else "")
+    shown = some_of(strays)
     return (
         f"{strays.total()} BOLD files lie elsewhere than in the folder func of the participant "
         f"and session that they name, and are not read: {shown}"
@@ -259,7 +260,7 @@ def _raise_no_surface(runs: list[RunFiles], space: str, folders: str, parcels: s
     surface = [name for name in spaces if name in N_VERTICES]
     names = [file.told for run in runs for file in run.almost]
     almost = Counter(name[name.rfind("_") :] for name in names)
-    unread = ", ".join(f"{n} files *{ending}" for ending, n in sorted(almost.items())[:8])
+    unread = some_of(f"{n} files *{ending}" for ending, n in sorted(almost.items()))
     made = MESHES[space].fmriprep if space in MESHES else f"--output-spaces {space}"
     also = f", or use what is there with --space {surface[0]}" if surface else ""
     raise MissingInputError(

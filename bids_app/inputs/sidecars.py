@@ -13,6 +13,7 @@ from typing import Any
 from bids_app.inputs.files import content_problem, is_number, read_object
 from bids_app.inputs.names import NamedFile, entities_agree, parse_name, run_entities, same_label
 from bids_app.inputs.records import run_label
+from bids_app.plain import some_of
 
 _LONGEST_TR = 60.0
 # Steps of VolumeTiming are rounded; more than this share of a step is another step.
@@ -207,7 +208,7 @@ def almost_events(raw: Inheritance, entities: Mapping[str, str], beside: Path | 
     if not own.is_dir():
         near = [path.name for path in sorted(raw.root.iterdir()) if _only_letters_alike(path, own)]
         if near:
-            return f"no folder {own.name} in the raw dataset; not read: {', '.join(near[:3])}"
+            return f"no folder {own.name} in the raw dataset; not read: {some_of(near, 3)}"
     near = [
         file.told
         for file in map(parse_name, sorted(folder.iterdir()) if folder.is_dir() else [])
@@ -217,7 +218,7 @@ def almost_events(raw: Inheritance, entities: Mapping[str, str], beside: Path | 
     ]
     near = near or _events_elsewhere(raw, wanted, beside)
     name = f"{run_label(wanted)}_events.tsv"
-    return f"no events.tsv; not read: {', '.join(near[:3])}; wanted: {name}" if near else ""
+    return f"no events.tsv; not read: {some_of(near, 3)}; wanted: {name}" if near else ""
 
 
 def _events_elsewhere(

@@ -16,6 +16,7 @@ import numpy as np
 
 from bids_app.errors import BadDataError, InvalidInputError
 from bids_app.inputs.files import need_content
+from bids_app.plain import some_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,7 +206,7 @@ def _check_separator(text: str, names: list[str], sep: str, path: Path, *, quote
         elif words > 1 and len(second.split()) == words and sep not in second:
             found = f"one column called {first!r}; its names are separated by spaces"
     if not found and not quotes and any(_quoted(name) for name in names):
-        found = f"names in quotes: {', '.join(names[:4])}"
+        found = f"names in quotes: {some_of(names, 4)}"
     if found:
         raise InvalidInputError(
             "The columns of a table are separated in another way than they should be.",
@@ -422,7 +423,7 @@ def numbers_of(frame: pd.DataFrame, column: str, source: Path) -> np.ndarray:
         raise InvalidInputError(
             "A column holds what is no number.",
             where=f"{source}, column {column}, line {frame.index[wrong[0]] + 2}",
-            found=f"{cells.iloc[wrong[0]]!r}" + (f" and {wrong.size - 1} more" * (wrong.size > 1)),
+            found=some_of((repr(text) for text in cells.iloc[wrong]), 1),
             wanted="numbers, with a decimal point; n/a where there is none",
             remedy="correct the cells, or name other columns",
         )
@@ -455,7 +456,7 @@ def read_columns(path: Path, what: str) -> pd.DataFrame:
         raise BadDataError(
             what,
             where=path,
-            found=f"text in {', '.join(text[:4])}",
+            found=f"text in {some_of(text, 4)}",
             wanted="numbers, with a decimal point",
             remedy="write the table again from its source",
         )

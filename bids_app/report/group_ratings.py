@@ -15,7 +15,7 @@ from bids_app.outputs import (
     parse_entities,
     sidecar_of,
 )
-from bids_app.plain import counted
+from bids_app.plain import counted, some_of
 from bids_app.report.brain import ColorScale, border_of, opacity_of, surface_figure
 from bids_app.report.fading import LEGEND, p_of_t, significant
 from bids_app.report.group_charts import profile_lines_figure
@@ -203,10 +203,9 @@ def _predicted(files: GroupFiles, rows: Rows) -> str:
             f" {over_people}"
         )
     both = [row for row in people if holds(to_float(row.get("p_music_corrected")))]
-    named = ", ".join(f"{row['scale']} by {row['name']}" for row in both[:_MAX_NAMED])
-    more = f" and {len(both) - _MAX_NAMED} more" if len(both) > _MAX_NAMED else ""
+    named = some_of((f"{row['scale']} by {row['name']}" for row in both), _MAX_NAMED)
     which = "over people and over music (both corrected over layers and scales)"
-    claim = f"Predicted {which}: {named}{more}." if both else f"Nothing is predicted {which}."
+    claim = f"Predicted {which}: {named}." if both else f"Nothing is predicted {which}."
     return f"{claim} {over_people}"
 
 

@@ -163,6 +163,7 @@ def all_matrices() -> Iterator[Case]:
         gone=1,
         content=(1, "rows, the BOLD file 40 volumes"),
         garbled=(1, "not UTF-8"),
+        zeros=(1, "not UTF-8"),
         prose=spaces,
         web_page=spaces,
         folder=no_table,
@@ -189,6 +190,7 @@ def all_matrices() -> Iterator[Case]:
         gone=1,
         content=silent,
         garbled=(1, "not UTF-8"),
+        zeros=(1, "not UTF-8"),
         truncated=(1, "fewer cells than the header"),
         prose=unseparated,
         web_page=unseparated,
@@ -246,6 +248,7 @@ def _matrices_of_options() -> Iterator[Case]:
         truncated=(65, "no stimulus is given for this task"),
         unnamed=("truncated",),
         garbled=(16, "not UTF-8"),
+        zeros=(16, "not UTF-8"),
         prose=unseparated,
         web_page=unseparated,
     )
@@ -257,6 +260,7 @@ def _matrices_of_options() -> Iterator[Case]:
         content=(16, "The table of ratings lacks a column"),
         truncated=(65, "times of a rating do not increase"),
         garbled=(16, "not UTF-8"),
+        zeros=(16, "not UTF-8"),
         prose=unseparated,
         web_page=unseparated,
     )

@@ -75,16 +75,25 @@ def _sidecars() -> Iterator[Case]:
     ):
         said, spoil = "SliceTiming of the raw sidecar is no list", edit(SliceTiming=times)
         yield file_case(f"slice_timing_{name}", "raw_json", spoil, 1, said, named=False)
-    yield file_case("start_time_text", "bold_json", edit(StartTime="0.9"), 0)
+    yield file_case(
+        "start_time_text",
+        "bold_json",
+        edit(StartTime="0.9"),
+        1,
+        "no number of seconds",
+        named=False,
+    )
     for attribute in ("bold_json", "raw_json"):
         for name, text in (("list", "[1]"), ("number", "3"), ("null", "null"), ("text", '"a"')):
             yield file_case(name, attribute, content(text), 1, "does not hold an object")
         yield file_case("deep", attribute, content("[" * 100_000), 1, "cannot be read")
-        yield file_case("key_twice", attribute, content('{"A": 1, "A": 1}'), 0)
     yield file_case(
         "entry_is_no_object", "confounds_json", content('{"a_comp_cor_00": 3}'), 0, route="clean"
     )
     yield file_case("of_another_table", "confounds_json", content("{}"), 0, route="clean")
+    twice = content('{"A": 1, "A": 1}')
+    yield file_case("key_twice", "raw_json", twice, 0)
+    yield file_case("key_twice", "bold_json", twice, 1, differ, named=False)
     for attribute in ("description", "prep_description"):
         for name, text in (("list", "[]"), ("deep", "[" * 100_000), ("null", "null")):
             yield file_case(name, attribute, content(text), 16, "description of a dataset")
@@ -92,8 +101,9 @@ def _sidecars() -> Iterator[Case]:
         "odd_fields",
         "prep_description",
         content('{"Name": 3, "BIDSVersion": [1], "GeneratedBy": ["x", 3, null], "Authors": 7}'),
-        16,
-        "cannot be indexed",
+        66,
+        "without fMRIPrep outputs",
+        named=False,
     )
 
 
@@ -250,7 +260,7 @@ def _folders() -> Iterator[Case]:
         "loop-in_fmriprep",
         lambda s: (s.fmriprep / "sub-01" / "again").symlink_to(".."),
         0,
-        same=True,
+        ("lie elsewhere",),
     )
     yield Case(
         "loop-in_stimuli", lambda s: (s.bids / "stimuli" / "again").symlink_to(".."), 0, same=True
@@ -288,7 +298,7 @@ def _folders() -> Iterator[Case]:
         "folder-two_fmripreps",
         lambda s: shutil.copytree(s.fmriprep, s.fmriprep.with_name("fmriprep2")),
         0,
-        same=True,
+        ("not used:", "fmriprep2"),
     )
     for option, value, code, words in (
         ("--participant-label", "99", 18, "99"),

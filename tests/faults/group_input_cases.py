@@ -26,6 +26,7 @@ from group_faults import (
 from group_study import MODEL, PEOPLE, GroupStudy, write_labels
 from spoilers import SPOILERS, cell, column, content, copied_to, lines, renamed_column
 
+from bids_app.config import settings_hash
 from bids_app.surface.gifti import write_gifti
 
 
@@ -324,7 +325,10 @@ def _folders() -> Iterator[Case]:
     known = lambda s, text: (s.out / f"group_model-{MODEL}_settings.json").write_text(text)  # noqa: E731
     yield group_case("folder-old_result_garbled", lambda s: known(s, "{"), 65, JSON_TEXT)
     yield group_case("folder-old_result_empty_object", lambda s: known(s, "{}"), 65, WRITTEN)
-    other = json.dumps({"SettingsHash": "x", "Settings": {"n_permutations": 7}, "Participants": []})
+    settings = {"n_permutations": 7}
+    other = json.dumps(
+        {"SettingsHash": settings_hash(settings), "Settings": settings, "Participants": []}
+    )
     yield group_case(
         "folder-old_result_of_others", lambda s: known(s, other), 16, "n_permutations: 7 -> 2"
     )

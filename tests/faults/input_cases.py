@@ -147,7 +147,7 @@ def _copied(study: Study, old: str, new: str) -> None:
         if old.startswith("sub-"):
             shutil.copytree(root / old, root / new)
         for path in list((root / new if old.startswith("sub-") else root).rglob(f"*{old}_*")):
-            if path.parent.name != "func":
+            if path.parent.name == "beh" and not old.startswith("sub-"):
                 continue
             changed = path.with_name(path.name.replace(old, new))
             path.rename(changed) if old.startswith("sub-") else shutil.copy(path, changed)

@@ -236,7 +236,9 @@ def test_participants_of_ratings():
         "sub-9 of the ratings: no participant of the dataset",
     )
     same = RatingSet((rating("01"), rating("02")))
-    assert for_participants(same, ["01", "02"]) is same
+    kept = for_participants(same, ["01", "02"])
+    assert [id(r) for r in kept.ratings] == [id(r) for r in same.ratings]
+    assert (kept.warnings, kept.faults) == ((), ())
     with pytest.raises(InvalidInputError, match="rated twice"):
         for_participants(RatingSet((rating("01"), rating("1"))), ["01", "02"])
 

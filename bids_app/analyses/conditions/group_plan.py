@@ -18,6 +18,7 @@ from bids_app.inputs.estimate import check_group_memory, group_memory
 from bids_app.inputs.layout import participants_there
 from bids_app.inputs.locate import locate_dataset
 from bids_app.outputs import CONDITIONS_LABEL, OutputTree
+from bids_app.plain import some_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -203,9 +204,7 @@ def check_rated(
 
 def _some(labels: Iterable[str]) -> str:
     """The first labels."""
-    known = [f"sub-{label}" for label in labels]
-    more = f" and {len(known) - 12} more" if len(known) > 12 else ""
-    return ", ".join(known[:12]) + more
+    return some_of((f"sub-{label}" for label in labels), 12)
 
 
 def same_condition_settings(

@@ -33,6 +33,7 @@ from bids_app.inputs.records import BoldRun, StudyPlan, different_trs
 from bids_app.inputs.seeds import SeedRegion, check_mask, find_volume, parse_seed
 from bids_app.inputs.sidecars import Inheritance
 from bids_app.outputs import CONDITIONS_LABEL, safe_label
+from bids_app.plain import some_of
 from bids_app.surface.cortex import cortex_record, cortex_vertices
 from bids_app.surface.labels import seed_vertices
 from bids_app.surface.mesh import load_mesh
@@ -131,7 +132,7 @@ def plan_conditions(config: Config, study: StudyPlan) -> ConditionPlan:
     if len(left_out) == len(study.participants):
         raise InvalidInputError(
             "No participant has what the contrasts need.",
-            found="; ".join(f"sub-{p}: {why}" for p, why in list(left_out.items())[:6]),
+            found=some_of((f"sub-{p}: {why}" for p, why in left_out.items()), between="; "),
             wanted=f"trials of {', '.join(sorted(needed))}",
             remedy="correct --contrast, or the column trial_type of the events",
         )
@@ -219,7 +220,7 @@ def _read_all(
         raise InvalidInputError(
             "No events name conditions, so there is nothing to contrast.",
             where=study.raw_dir or study.bids_dir,
-            found="; ".join(f"{run}: {why}" for run, why in list(skipped.items())[:6]),
+            found=some_of((f"{run}: {why}" for run, why in skipped.items()), between="; "),
             wanted=f"events.tsv with onset, duration and {column} beside the raw runs",
             remedy="name the raw dataset with --derivatives raw=PATH, or another column with "
             "--condition-column",

@@ -16,6 +16,7 @@ from bids_app.inputs.files import content_problem
 from bids_app.inputs.tables import read_frame
 from bids_app.meshes import N_VERTICES
 from bids_app.outputs import STRUCTURES, OutputTree, hemispheres_of, parse_entities, sidecar_of
+from bids_app.plain import some_of
 from bids_app.surface.gifti import Gifti, read_into, read_named, title_of
 
 if TYPE_CHECKING:
@@ -240,17 +241,14 @@ def _check_identity(path: Path, read: Gifti) -> None:
     if "StimulusTimes" in sidecar and not names:
         names = [sample_name(time) for time in sidecar["StimulusTimes"]]
     if read.names != names:
-        raise damaged(path, f"arrays {_some(read.names)}", f"{_some(names)}, as its JSON file says")
+        raise damaged(
+            path, f"arrays {some_of(read.names)}", f"{some_of(names)}, as its JSON file says"
+        )
 
 
 def sample_name(seconds: float) -> str:
     """What a sample of cleaned responses is called in its file."""
     return f"{seconds:.4f} s"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ", ".join(names[:8]) + more
 
 
 def read_rows(path: Path, columns: Sequence[str], **kinds: type) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bids_app.analyses.folder.read import damaged, read_maps, read_record
 from bids_app.analyses.mapped import new_series
 from bids_app.outputs import OutputTree, hemispheres_of, safe_label, sidecar_of
+from bids_app.plain import some_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -224,8 +225,7 @@ def _same_tr(values: Sequence[float]) -> bool:
 
 
 def _names(people: Sequence[str]) -> str:
-    shown = ", ".join(f"sub-{who}" for who in people[:4])
-    return shown + (f" and {len(people) - 4} more" if len(people) > 4 else "")
+    return some_of((f"sub-{who}" for who in people), 4)
 
 
 @dataclass(frozen=True)

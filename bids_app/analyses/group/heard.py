@@ -27,12 +27,13 @@ from bids_app.analyses.participant.layers import StimulusSide
 from bids_app.bands import high_pass_of
 from bids_app.config import Model
 from bids_app.encoding import EncodingPlan
-from bids_app.errors import BadDataError
+from bids_app.errors import BadDataError, inside
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.kept import find_grams, keep_grams
 from bids_app.features.timing import CLOCK_TOLERANCE
 from bids_app.loading import load_array
 from bids_app.outputs import OutputTree, safe_label, sidecar_of
+from bids_app.plain import some_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -134,11 +135,17 @@ class Heard:
             alphas=tuple(settings["alphas"]),
         )
         high_pass = high_pass_of(settings["high_pass"])
-        sides = [
-            StimulusSide(grams, clock.labels, clock.times, clock.tr, model, high_pass)
-            for clock in self.clocks
-        ]
-        return [[side.plan(side.gram(name)) for name in data.layer_names] for side in sides]
+        plans = []
+        for number, clock in enumerate(self.clocks):
+            whose = [
+                f"sub-{data.participants[person]}"
+                for person, own in zip(self.people, self.clock_of, strict=True)
+                if own == number
+            ]
+            with inside(f"responses of {some_of(whose, 4)}"):
+                side = StimulusSide(grams, clock.labels, clock.times, clock.tr, model, high_pass)
+                plans.append([side.plan(side.gram(name)) for name in data.layer_names])
+        return plans
 
 
 def collect_heard(tree: OutputTree, data: GroupData, cache_dir: Path, folder: Path) -> Heard:

@@ -15,6 +15,7 @@ from bids_app.inputs.files import need_content
 from bids_app.inputs.records import BoldRun
 from bids_app.loading import load_volume
 from bids_app.meshes import FSLR
+from bids_app.plain import some_of
 from bids_app.resources import fslr_spheres
 from bids_app.surface.gifti import read_into, read_surface
 from bids_app.surface.mesh import SurfaceMesh
@@ -96,12 +97,11 @@ def check_values(run: BoldRun, bold: NDArray[np.float32]) -> None:
             )
         lost = [int(volumes[row]) for row in lost if volumes[row] >= run.n_dummy]
         if lost:
-            named = ", ".join(map(str, lost[:8])) + (" and more" if len(lost) > 8 else "")
             raise BadDataError(
                 "Volumes of a run hold no numbers.",
                 where=path,
-                found=f"nothing, or zeros, in volume {named} of {len(values)} in the {side} "
-                "hemisphere (volumes from 0)",
+                found=f"nothing, or zeros, in volume {some_of(lost)} of {len(values)} in the "
+                f"{side} hemisphere (volumes from 0)",
                 wanted="numbers in every volume: censored volumes filled with zeros are no BOLD",
                 remedy=remedy,
             )
@@ -139,7 +139,7 @@ def odd_volumes(run: BoldRun, bold: NDArray[np.float32]) -> list[str]:
     both = _repeated(volumes, changes)
     told = [
         f"{repeated.size} volumes are the same as the one before{where} "
-        f"({_some(repeated)}, from 0): a scanner measures none twice"
+        f"({some_of(repeated)}, from 0): a scanner measures none twice"
         for repeated, where in (
             (both, ""),
             (np.setdiff1d(_repeated(volumes, left), both), " in the left hemisphere"),
@@ -150,7 +150,7 @@ def odd_volumes(run: BoldRun, bold: NDArray[np.float32]) -> list[str]:
     if far.size:
         told.append(
             f"from one volume to the next the values change by more than {_FAR} times the usual at "
-            f"volume {_some(far)} (from 0): see whether the run should be used"
+            f"volume {some_of(far)} (from 0): see whether the run should be used"
         )
     return told
 
@@ -158,10 +158,6 @@ def odd_volumes(run: BoldRun, bold: NDArray[np.float32]) -> list[str]:
 def _repeated(volumes: NDArray[np.int_], changes: NDArray[np.float64]) -> NDArray[np.int_]:
     """Volumes without a change from the one before, of a series that changes elsewhere."""
     return volumes[1:][(changes == 0) & bool((changes > 0).any())]
-
-
-def _some(volumes: NDArray[np.int_]) -> str:
-    return ", ".join(map(str, volumes[:6])) + (" and more" if len(volumes) > 6 else "")
 
 
 def _varies(values: NDArray[np.float32]) -> bool:

@@ -24,13 +24,12 @@ from bids_app.features.registry import find_space
 from bids_app.features.timing import stimulus_rows
 from bids_app.inputs.records import BoldRun, StudyPlan, different_trs
 from bids_app.meshes import FSLR
+from bids_app.plain import some_of
 from bids_app.resources import find_weights, fslr_spheres
 from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.painted import regions_of
 from bids_app.surface.responses import degrees_of_freedom
-
-_SHOWN = 6
 
 
 def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
@@ -87,11 +86,10 @@ def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
             found[who] = problems
     if found and len(found) == len(plan.participants):
         lines = [f"sub-{who}: {text}" for who, texts in found.items() for text in texts]
-        more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
         raise BadDataError(
             "No participant's music can be used with these delays and this crop.",
             where=config.bids_dir,
-            found="".join(f"\n    {line}" for line in [*lines[:_SHOWN], *more]),
+            found=some_of((f"\n    {line}" for line in lines), between=""),
             wanted="pieces that outlast --crop at both ends and --delays",
             remedy="use a smaller --crop or shorter --delays, or " + _OUT,
         )
@@ -198,10 +196,7 @@ def _strays(folders: Sequence[Path], plan: StudyPlan) -> list[str]:
         names = [_composed(path.name) for path in there if path.name.endswith(_BESIDE)]
         names = [name for name in names if not name.startswith(heard)]
         if names:
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            found.append(
-                f"{folder}: files of no music that is analyzed: {', '.join(names[:_SHOWN])}{more}"
-            )
+            found.append(f"{folder}: files of no music that is analyzed: {some_of(names)}")
     return found
 
 
@@ -290,7 +285,7 @@ def check_censored(config: Config, plan: StudyPlan) -> None:
         raise UsageError(
             "Weights are not kept of series with censored volumes.",
             where="--save-weights",
-            found=", ".join(runs[:_SHOWN]),
+            found=some_of(runs),
             wanted="runs with all volumes",
             remedy="leave the option out, or leave these runs out with --exclude-run",
         )

@@ -13,6 +13,7 @@ from bids_app.errors import InvalidInputError, UsageError
 from bids_app.inputs.denoised import effective_cleaning
 from bids_app.inputs.records import BoldRun, StudyPlan
 from bids_app.outputs import REST_DESC
+from bids_app.plain import some_of
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def plan_rest(config: Config, study: StudyPlan, with_music: Collection[str] = ()
         raise UsageError(
             "Music was heard in the runs that should be resting ones.",
             where=f"--rest-task {task}",
-            found=", ".join(heard[:6]),
+            found=some_of(heard),
             wanted="a task without music",
             remedy="name the task of the resting runs",
         )
@@ -92,7 +93,7 @@ def plan_rest(config: Config, study: StudyPlan, with_music: Collection[str] = ()
         raise InvalidInputError(
             "Resting runs are series of regions.",
             where=f"--rest-task {task}",
-            found=", ".join(regions[:6]),
+            found=some_of(regions),
             wanted="series of vertices, which a gradient is made of",
             remedy="leave --rest-task out, or add surface BOLD to the derivatives",
         )

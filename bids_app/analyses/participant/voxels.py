@@ -17,10 +17,10 @@ from bids_app.inputs.names import parse_name
 from bids_app.inputs.records import BoldRun
 from bids_app.inputs.seeds import find_volume
 from bids_app.meshes import FSLR
+from bids_app.plain import some_of
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.subcortex import Subcortex, read_labeled, read_labels, read_subcortex
 
-_SHOWN = 6
 _WITH_ATLAS = "--subcortex-atlas"
 
 
@@ -121,11 +121,10 @@ def _check_grayordinates(runs: Sequence[BoldRun]) -> None:
         if run.grayordinates is not None and (problem := content_problem(run.grayordinates))
     ]
     if found := [*lacking, *gone]:
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise MissingInputError(
             "Subcortical voxels are read from CIFTI series, which some runs lack.",
             where="--subcortex",
-            found=", ".join(found[:_SHOWN]) + more,
+            found=some_of(found),
             wanted="*_space-fsLR_den-91k_bold.dtseries.nii of every run",
             remedy="run fMRIPrep with --cifti-output 91k, leave these runs out with --exclude-run, "
             f"give an atlas of volumes with {_WITH_ATLAS}, or leave out --subcortex",

@@ -27,6 +27,7 @@ from bids_app.inputs.rating_records import for_participants
 from bids_app.inputs.ratings import RatingSet, read_ratings_table
 from bids_app.inputs.records import StudyPlan
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree
+from bids_app.plain import some_of
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,11 @@ def heard_by(plan: StudyPlan) -> dict[str, list[str]]:
 def _not_read(where: Path | None, plan: StudyPlan) -> list[str]:
     """A note about files that nearly are called as files of ratings."""
     names = [] if where is None else almost_rating_files(where, plan.participants)
-    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    return [f"not read as ratings: {shown}; wanted: {HOW_RATINGS_ARE_CALLED}"] if names else []
+    return (
+        [f"not read as ratings: {some_of(names, 4)}; wanted: {HOW_RATINGS_ARE_CALLED}"]
+        if names
+        else []
+    )
 
 
 def _none(reason: str) -> StudyRatings:
