@@ -61,10 +61,13 @@ class CitedText:
 
     @property
     def html(self) -> str:
-        """Text and references as a fragment of HTML."""
+        """Text and references as a page of HTML."""
+        # Without its charset a browser takes a file's dashes for something else.
+        head = '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Methods</title>'
         texts = [f"<p>{escape(text)}</p>" for text in self.paragraphs]
         listed = [f"<li>{escape(line)}</li>" for line in self.references]
-        return "\n".join([*texts, "<h2>References</h2>", "<ol>", *listed, "</ol>", ""])
+        lines = [head, *texts, "<h2>References</h2>", "<ol>", *listed, "</ol>", "</html>", ""]
+        return "\n".join(lines)
 
     @property
     def bibtex(self) -> str:

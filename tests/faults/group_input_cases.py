@@ -56,7 +56,7 @@ def _features() -> Iterator[Case]:
     yield one_file("is_a_list", "grams", content("[]"), 65, wrong, names="")
     yield one_file("lengths", "grams", edited(n_patches=[3, 4]), 65, wrong, names="")
     other = "not those of the maps"
-    yield one_file("other_music", "grams", edited(labels=["a", "b"]), 65, other, names="")
+    yield one_file("other_names", "grams", edited(labels=["a", "b"]), 0, "3 done", names="")
     yield one_file("other_recording", "grams", edited(checksums=["a", "b"]), 65, other, names="")
     yield one_file(
         "other_layers", "grams", edited(layer_names=["a", "b", "c"]), 65, other, names=""

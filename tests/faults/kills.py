@@ -69,8 +69,7 @@ class Workplace:
         """Run a level to its end; returns the seconds it took."""
         started = time.monotonic()
         code = self.start(level, n_procs).wait()
-        # Without a gradient the group level is incomplete, and says so.
-        assert code == LEVELS.index(level), self.log.read_text()
+        assert code == 0, self.log.read_text()
         return time.monotonic() - started
 
     def left(self, session: int, *, by_force: bool) -> list[str]:

@@ -39,12 +39,12 @@ def _run(study: Study, root: Path) -> Outcome:
 
 
 def _products(root: Path) -> dict[str, str]:
-    """Checksums of everything that a run leaves, besides the status of each call."""
+    """Checksums of everything that a run leaves, besides status and log of each call."""
     found = [path for path in sorted((root / "out").rglob("*")) if path.is_file()]
     return {
         str(path.relative_to(root)): sha256_of_file(path)
         for path in found
-        if not path.name.startswith("status_") and ".musenc" not in path.parts
+        if not {"logs", ".musenc"} & set(path.parts)
     }
 
 

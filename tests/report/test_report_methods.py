@@ -63,6 +63,13 @@ def test_latex_escapes_what_latex_reads():
     assert text.startswith("5 \\% of A \\& B\\_c \\cite{kim2024,hershey2017}")
 
 
+def test_html_is_a_page_that_names_its_charset():
+    page = citation().html
+    assert page.startswith("<!DOCTYPE html>")
+    assert '<meta charset="utf-8">' in page
+    assert page.rstrip().endswith("</html>")
+
+
 def test_methods_do_not_describe_a_preference_that_is_missing():
     content = {"LayerPreferenceMissing": "five layers are needed"}
     text = " ".join(participant_methods(content, {}).paragraphs)
