@@ -121,6 +121,13 @@ def _trials() -> Iterator[Case]:
         for path in study.raw("events.tsv", "02").parent.glob("*_events.tsv"):
             lines(lambda rows: [r for r in rows if "quiet" not in r])(path)
 
+    def apart(study: Study) -> None:
+        for task, gone in (("calm", "quiet"), ("lively", "loud")):
+            path = study.raw("events.tsv", "02").with_name(f"sub-02_task-{task}_events.tsv")
+            lines(lambda rows, gone=gone: [r for r in rows if gone not in r])(path)
+
+    left_out = "sub-02 is left out: no run has all conditions of loud-quiet"
+    yield _case("never_in_one_run", LOUD, 0, left_out, spoil=apart)
     yield _case("one_lacks_it", LOUD, 0, "sub-02 is left out: no trials of quiet", spoil=lacking)
 
 

@@ -127,8 +127,9 @@ def plan_conditions(config: Config, study: StudyPlan) -> ConditionPlan:
     if config.model.has_voxels:
         check_voxels(used, config.model)
     plan = ConditionPlan(study, conditions, labels, seed, target, skipped, {}, faulty)
-    needed = {name for of_text in weights.values() for name in of_text}
-    left_out = {p: why for p in study.participants if (why := _lacks(plan, p, needed))}
+    named = {text: set(of_text) for text, of_text in weights.items()}
+    needed = set().union(*named.values())
+    left_out = {p: why for p in study.participants if (why := _lacks(plan, p, named))}
     if len(left_out) == len(study.participants):
         raise InvalidInputError(
             "No participant has what the contrasts need.",
@@ -138,7 +139,6 @@ def plan_conditions(config: Config, study: StudyPlan) -> ConditionPlan:
         )
     _check_lags(config, plan, needed)
     plan = replace(plan, left_out=left_out)
-    named = {text: set(of_text) for text, of_text in weights.items()}
     return replace(plan, warnings=tuple(run_warnings(_told(plan, named))))
 
 
@@ -228,12 +228,17 @@ def _read_all(
     return conditions, skipped, frozenset(faulty)
 
 
-def _lacks(plan: ConditionPlan, participant: str, needed: set[str]) -> str:
+def _lacks(plan: ConditionPlan, participant: str, contrasts: Mapping[str, set[str]]) -> str:
+    """What keeps a participant out; nothing is lacking where the text is empty."""
     runs = plan.runs_of(participant)
-    there = {name for run in runs for name in plan.conditions[run.label].names}
-    lacking = sorted(needed - there)
+    of_runs = [set(plan.conditions[run.label].names) for run in runs]
+    there = set().union(*of_runs)
+    lacking = sorted(set().union(*contrasts.values()) - there)
     if lacking:
         return f"no trials of {', '.join(lacking)} (there: {', '.join(sorted(there)) or 'none'})"
+    apart = [text for text, needed in contrasts.items() if not any(needed <= o for o in of_runs)]
+    if apart:
+        return f"no run has all conditions of {' and of '.join(apart)}"
     trs = different_trs(run.tr for run in runs) if plan.target else ""
     return trs and (
         f"lags need one repetition time, and its runs have {trs}: select runs with --task-id, or"
