@@ -16,6 +16,7 @@ from bids_app.inputs.names import NamedFile, parse_name, strip_prefix
 from bids_app.inputs.records import SkippedRun
 from bids_app.inputs.selection import accepts, excludes
 from bids_app.inputs.tables import TableRow, read_tsv
+from bids_app.plain import some_of
 
 
 def absent_participants(
@@ -58,8 +59,7 @@ def listed_without_folder(located: Located, selection: Selection) -> list[str]:
         rows = read_tsv(path)[1]
     listed = [strip_prefix(row.get("participant_id", ""), "sub") for row in rows]
     lost = [f"sub-{label}" for label in listed if label and meant_by(label, there) is None]
-    shown = ", ".join(lost[:6]) + (f" and {len(lost) - 6} more" if len(lost) > 6 else "")
-    return [f"participants.tsv lists {shown}, of whom there is no folder"] if lost else []
+    return [f"participants.tsv lists {some_of(lost)}, of whom there is no folder"] if lost else []
 
 
 def _absent(
@@ -78,12 +78,15 @@ def _absent(
         return SkippedRun(entities, reason)
     if not bold:
         unprocessed = bool(located.raw_dir and _bold(located.raw_dir / f"sub-{who}"))
-        folder = next((path for root in roots if (path := root / f"sub-{who}").is_dir()), None)
+        folders = [root / f"sub-{who}" for root in roots]
+        if lost := [path for own in folders for path in _broken_links(own)]:
+            return SkippedRun(entities, content_problem(lost[0]) or f"broken link: {lost[0]}")
+        folder = next((path for path in folders if path.is_dir()), None)
         if folder is not None:
             parts = sorted(path.name for path in folder.iterdir() if path.is_dir())
             found = f"{folder} holds {', '.join(parts) or 'nothing'}, but no BOLD"
             others = sorted({f"*{file.suffix or ''}{file.extension}" for file in _func(folder)})
-            found += f"; functional files: {', '.join(others[:6])}" if others else ""
+            found += f"; functional files: {some_of(others)}" if others else ""
             reason = f"fMRIPrep left no BOLD of this participant: {found}"
         else:
             reason = f"there is no folder sub-{who} in {', '.join(map(str, roots))}"
@@ -113,6 +116,13 @@ def _absent(
     return SkippedRun(
         entities, f"no BOLD file is of a kind that can be used ({chosen[0].path.name})"
     )
+
+
+def _broken_links(folder: Path) -> list[Path]:
+    """Links to folders that are not there: a participant's own, of sessions, of ``func``."""
+    holders = [folder, *sorted(folder.glob("ses-*"))]
+    found = [path for own in holders for path in (own, own / "func")]
+    return [path for path in found if path.is_symlink() and not path.exists()]
 
 
 def _bold(folder: Path) -> list[NamedFile]:

@@ -507,6 +507,18 @@ def test_who_is_in_the_raw_dataset_alone_is_a_row(tree):
     assert "no folder sub-07" in row.reason
 
 
+@pytest.mark.parametrize("link", ["", "func", "ses-1", "ses-1/func"])
+def test_whose_folder_is_a_broken_link_is_a_problem_that_names_it(tree, link):
+    tree.simple(("01", "02", "03"))
+    path = tree.fmriprep / "sub-03" / link
+    shutil.rmtree(tree.fmriprep / "sub-03")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to("/not/mounted")
+    row = absent(plan_study(tree.root))["03"]
+    assert row.problem
+    assert row.reason == f"broken link: {path} points to /not/mounted, which does not exist"
+
+
 def test_who_has_no_run_that_was_asked_for_is_a_row(tree):
     tree.simple()
     tree.bold(sub="03", task="rest")
