@@ -380,7 +380,7 @@ def _table(file: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, lis
         if unnamed:
             raise _unreadable(file, f"{len(unnamed)} columns without a name (row numbers?)")
         if "time" not in table:
-            raise _unreadable(file, f"columns {', '.join(map(str, table.columns[:6]))}")
+            raise _unreadable(file, f"columns {some_of(table.columns)}")
         times = table.pop("time").to_numpy(dtype=float)
         said = [str(name) for name in table if table[name].dtype == bool]
         if said:

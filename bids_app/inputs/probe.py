@@ -325,7 +325,7 @@ def _marked_elsewhere(rows: list[list[str]], marks: list[int]) -> list[str]:
     )
     if marked == list(range(len(marks))):
         return []
-    shown = ", ".join(str(k + 1) for k in marked[:6]) or "no volume"
+    shown = some_of(k + 1 for k in marked) or "no volume"
     return [
         f"{len(marks)} columns non_steady_state_outlier mark volume {shown}, not the first "
         f"{len(marks)}, which are left out; --dummy-scans says otherwise"

@@ -23,6 +23,7 @@ from bids_app.inputs.rating_records import (
 )
 from bids_app.inputs.stimulus_names import stimulus_label
 from bids_app.inputs.tables import numbers_of, pick, read_frame
+from bids_app.plain import some_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,7 +165,7 @@ def _columns_of(path: Path, frame: pd.DataFrame) -> tuple[str, str | None, str |
         raise InvalidInputError(
             "The table of ratings has a column for each participant.",
             where=path,
-            found=", ".join(people[:6]),
+            found=some_of(people),
             wanted=_COLUMNS_WANTED,
             remedy="write a row per participant and sample, with the participant in a column "
             "participant_id and the rating in a column called as the scale",
@@ -188,7 +189,7 @@ def _not_read(path: Path, frame: pd.DataFrame, read: Sequence[str]) -> list[str]
         raise InvalidInputError(
             "A column of the table of ratings may name participants, or not.",
             where=f"{path}, column {perhaps}",
-            found=", ".join(map(str, frame[perhaps].dropna().unique()[:4])),
+            found=some_of(frame[perhaps].dropna().unique()),
             wanted="participants in a column participant_id, without which ratings are everybody's",
             remedy="call the column participant_id if it names participants, or take it out",
         )

@@ -196,7 +196,7 @@ def group_runs(
         raise InvalidInputError(
             "Some runs are there in several versions, and nothing says which one to use.",
             where=root,
-            found="; ".join(ambiguous[:6]) + ("; ..." if len(ambiguous) > 6 else ""),
+            found=some_of(ambiguous, between="; "),
             wanted="one version of each run",
             remedy="choose with --bids-filter-file, for example "
             '{"bold": {"reconstruction": "norm"}} or {"bold": {"echo": null}}'

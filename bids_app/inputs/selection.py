@@ -228,7 +228,7 @@ def _check_once(runs: Iterable[RunFiles]) -> None:
         raise InvalidInputError(
             "Some runs are in more than one fMRIPrep folder.",
             where=", ".join(next(iter(twice.values()))),
-            found=", ".join(sorted(twice)[:6]),
+            found=some_of(sorted(twice)),
             wanted="each run once",
             remedy="name only one of the folders with --derivatives",
         )

@@ -11,6 +11,7 @@ import numpy as np
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
 from bids_app.files import read_json
 from bids_app.loading import hdf5_array, load_numbers, open_hdf5
+from bids_app.plain import some_of
 from bids_app.recognition.clips import ClipFeatures, clip_name
 
 
@@ -99,7 +100,7 @@ def _stacked(
         raise InvalidInputError(
             "Clips lack a layer that others have.",
             where=folder,
-            found=f"{name} of {len(means)} of {len(clips)} clips; not of {', '.join(lacking[:5])}",
+            found=f"{name} of {len(means)} of {len(clips)} clips; not of {some_of(lacking)}",
             wanted="the same layers of every clip",
             remedy="write the features of all clips in one call of `musenc features`",
         )

@@ -14,6 +14,7 @@ from bids_app.files import reading
 from bids_app.inputs.files import need_content
 from bids_app.inputs.tables import numbers_of, pick, read_frame
 from bids_app.loading import load_arrays
+from bids_app.plain import some_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,8 +179,7 @@ def match_clips(
     if not rows:
         raise BadDataError(
             "No clip has both features and a label.",
-            found=f"features of {', '.join(features.clips[:5])}; labels of "
-            + ", ".join(list(labels)[:5]),
+            found=f"features of {some_of(features.clips)}; labels of {some_of(labels)}",
             wanted="the same names in both files",
             remedy="name the clips in the table of labels as their audio files",
         )
