@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from bids_app.config.options import between
 from bids_app.errors import WRITABLE, CannotWriteError, UsageError
 from bids_app.features.dissonance import SHIFTS
 from bids_app.files import atomic_path
@@ -29,10 +30,11 @@ def add_dissonance(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--shift",
         nargs="+",
-        type=float,
+        type=between(-25, 25),
         default=SHIFTS,
         metavar="SEMITONES",
-        help=f"of the copies (default: {' '.join(f'{shift:g}' for shift in SHIFTS)})",
+        help="of the copies, up to two octaves "
+        f"(default: {' '.join(f'{shift:g}' for shift in SHIFTS)})",
     )
     parser.set_defaults(work=_run)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bids_app.cli.parser import add_option
 from bids_app.config import DEFAULT_FEATURES, Model, Running
+from bids_app.config.options import at_least
 from bids_app.errors import MissingInputError, UsageError
 from bids_app.features.registry import find_space
 from bids_app.log import tell
@@ -65,7 +66,7 @@ def add_features(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--n-components",
-        type=int,
+        type=at_least(1),
         metavar="N",
         help="components per layer (default: as many as explain 99 %% of the variance)",
     )

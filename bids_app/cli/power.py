@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from bids_app.config.options import at_least, between, non_negative, positive_number
 from bids_app.group.power import (
     ALIGNMENT_SD,
     SECONDS_PER_SAMPLE,
@@ -60,16 +61,20 @@ def add_power(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--participants", type=int, nargs="+", required=True, metavar="N")
+    parser.add_argument("--participants", type=at_least(2), nargs="+", required=True, metavar="N")
     parser.add_argument(
-        "--minutes", type=float, nargs="+", required=True, help="of music, all pieces together"
+        "--minutes",
+        type=positive_number,
+        nargs="+",
+        required=True,
+        help="of music, all pieces together",
     )
     parser.add_argument(
-        "--pieces", type=int, nargs="+", required=True, metavar="N", help="2 or more"
+        "--pieces", type=at_least(2), nargs="+", required=True, metavar="N", help="2 or more"
     )
     parser.add_argument(
         "--isc",
-        type=float,
+        type=between(-1, 1),
         nargs="+",
         required=True,
         metavar="R",
@@ -78,14 +83,14 @@ def add_power(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     parser.add_argument(
         "--expected-r",
-        type=float,
+        type=between(0, 1),
         metavar="R",
         help="accuracy that is expected of a layer there, with the weights of the row: its power "
         "is given too",
     )
     parser.add_argument(
         "--expected-slope",
-        type=float,
+        type=between(0, 1),
         metavar="R",
         help="spread of the true slope over vertices (default: half of --expected-r)",
     )
@@ -97,11 +102,15 @@ def add_power(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "weights nulls are wider where listeners share a response, and accuracies higher",
     )
     parser.add_argument(
-        "--crop", type=float, default=15.0, metavar="S", help="at both ends (default: %(default)g)"
+        "--crop",
+        type=non_negative,
+        default=15.0,
+        metavar="S",
+        help="at both ends (default: %(default)g)",
     )
     parser.add_argument(
         "--seconds-per-sample",
-        type=float,
+        type=positive_number,
         default=SECONDS_PER_SAMPLE,
         metavar="S",
         help="per independent sample (default: %(default)g)",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bids_app.cli.parser import Parser, add_option
 from bids_app.config import Model, Running, Stimuli
+from bids_app.config.options import positive_number
 from bids_app.config.places import Places
 from bids_app.errors import UsageError
 from bids_app.log import set_up_logging, tell
@@ -98,7 +99,9 @@ def _music_parser() -> argparse.ArgumentParser:
     parser.epilog = f"musenc predict OUT NEW_BIDS takes {_named(USED)} of musenc-bidsapp, too."
     parser.add_argument("music", nargs="+", type=Path, help="audio files")
     parser.add_argument(
-        "--tr", type=float, help="repetition time of the model in seconds, to be sure of it"
+        "--tr",
+        type=positive_number,
+        help="repetition time of the model in seconds, to be sure of it",
     )
     parser.add_argument(
         "--format",

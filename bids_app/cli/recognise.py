@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bids_app.cli.parser import add_option
 from bids_app.config import Statistics
+from bids_app.config.options import at_least
 from bids_app.log import tell
 from bids_app.plain import some_of
 from bids_app.recognition.classify import CLASSIFIERS
@@ -74,7 +75,7 @@ def add_recognise(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     parser.add_argument(
         "--n-folds",
-        type=int,
+        type=at_least(2),
         default=10,
         metavar="N",
         help="folds of the cross-validation, stratified by class; fewer where the rarest class has "
@@ -82,7 +83,7 @@ def add_recognise(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     parser.add_argument(
         "--n-permutations",
-        type=int,
+        type=at_least(0),
         default=200,
         metavar="N",
         help="permutations of the labels, 0 for none (default: %(default)d)",

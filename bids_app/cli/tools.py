@@ -23,6 +23,7 @@ from bids_app.cli.prefetch import add_prefetch
 from bids_app.cli.recognise import add_recognise
 from bids_app.cli.run import guarded
 from bids_app.config import Running
+from bids_app.config.options import at_least, positive_number
 from bids_app.log import set_up_logging, tell
 
 
@@ -78,18 +79,20 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add_option(parser, Running, "n_procs", default=2)
     parser.add_argument(
         "--n-participants",
-        type=int,
+        type=at_least(1),
         default=12,
         help="listeners; with fewer than five no vertex can be claimed (default: %(default)d)",
     )
     parser.add_argument(
         "--duration",
-        type=float,
+        type=positive_number,
         default=480.0,
         metavar="SECONDS",
         help="music in all; less is faster and recovers less (default: %(default)g)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the simulation (default: 0)")
+    parser.add_argument(
+        "--seed", type=at_least(0), default=0, help="of the simulation (default: 0)"
+    )
     parser.add_argument(
         "--network",
         metavar="musicnn:NAME",

@@ -169,11 +169,32 @@ def positive_number(text: str) -> float:
     return value
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
+def at_least(low: int) -> Callable[[str], int]:
+    """Whole numbers from `low` on."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {low}")
+        return int(text)
+
+    return read
+
+
+def between(low: float, high: float) -> Callable[[str], float]:
+    """Numbers above `low` and below `high`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low < value < high:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a number above {low:g} and below {high:g}"
+            )
+        return value
+
+    return read
 
 
 def non_negative(text: str) -> float:
@@ -255,7 +276,7 @@ Fraction = Annotated[float, Kind(within(0, 1, "of a volume"))]
 VolumeSeconds = Annotated[float, Kind(within(0.01, 60), "SECONDS")]
 HopSeconds = Annotated[float, Kind(within(0.01, 10), "SECONDS")]
 LagSeconds = Annotated[float, Kind(within(0.01, _LONGEST), "SECONDS")]
-Count = Annotated[int, Kind(positive, "N")]
+Count = Annotated[int, Kind(at_least(1), "N")]
 Span = Annotated[tuple[float, float], Kind(span, "FIRST:LAST")]
 Depths = Annotated[tuple[float, ...], Kind(non_negative)]
 Penalties = Annotated[tuple[float, ...], Kind(penalties, "FIRST:LAST:N")]

@@ -39,7 +39,7 @@ def dissonant_twin(
     BadDataError
         A silent sound or one that is not finite.
     UsageError
-        No shift, or a sample rate that is not positive.
+        No shift, one that is not finite, or a sample rate that is not positive.
 
     Notes
     -----
@@ -57,12 +57,12 @@ def dissonant_twin(
 
     sound = np.asarray(audio, dtype=np.float64)
     check_shape("audio", sound, "n_samples")
-    if not shifts or not sample_rate > 0:
+    if not shifts or not np.isfinite(shifts).all() or not sample_rate > 0:
         raise UsageError(
             "A twin needs copies at other pitches.",
             where="shifts, sample_rate",
             found=(tuple(shifts), sample_rate),
-            wanted="one shift or more, and a positive sample rate",
+            wanted="one finite shift or more, and a positive sample rate",
             remedy="give for example shifts=(1, -6)",
         )
     loudness = float(np.sqrt(np.mean(sound**2)))

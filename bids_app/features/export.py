@@ -25,7 +25,7 @@ from bids_app.features.sources import (
     step_of,
     stimulus_patches,
 )
-from bids_app.files import write_json
+from bids_app.files import sha256_of, write_json
 from bids_app.plain import cell
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def export_features(
             written += _pictures(model, source.patches, output_dir, device)
     elif (listener := space.streamed()) is not None and space.base is None:
         common |= {"WeightsSHA256": listener.identity}
-    common |= _told_of_layers(chosen)
+    common |= _told_of_layers(chosen) | source.told_of_components()
     for result in source.results(model):
         kept = ordered_layers(
             (s for s in result.layers if s.name in chosen.names), chosen.names, features
@@ -214,6 +214,15 @@ class _Source:
     def patches(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Log-mel patches of every stimulus, and their times."""
         return {label: stimulus_patches(path, self.hop) for label, path in self.stimuli.items()}
+
+    def told_of_components(self) -> dict[str, Any]:
+        """What tells components of some files from those of others; nothing of other features."""
+        network = self.space.network is not None or self.space.stream is not None
+        if self.space.base is not None or not network:
+            return {}
+        files = sorted(file_sha256(path) for path in self.stimuli.values())
+        basis = sha256_of(*files, f"{self.hop} {dict(self.cut)} {self.rectify}")
+        return {"ComponentsOf": f"{len(files)} files, {basis}"}
 
     def results(self, model: Any) -> Iterable[_Result]:
         """Layers of every stimulus; `model` is the network of the space, where it has patches."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from bids_app.files import read_json
 from bids_app.loading import hdf5_array, load_numbers, open_hdf5
 from bids_app.plain import some_of
 from bids_app.recognition.clips import ClipFeatures, clip_name
+
+_MADE_BY = ("Preset", "WeightsSHA256", "ComponentsOf")
+"""Fields of sidecars without which features of one name are not the same."""
 
 
 def read_clip_folder(folder: Path) -> ClipFeatures:
@@ -35,13 +38,16 @@ def read_clip_folder(folder: Path) -> ClipFeatures:
     InvalidInputError
         If a clip lacks a layer the others have.
     BadDataError
-        If clips differ in their features: they come from different calls.
+        If clips differ in their features, or in what made them: they come from different calls.
     """
     means: dict[tuple[str, int, str], dict[str, np.ndarray]] = {}
+    made: dict[str, dict[str, Path]] = {}
     for sidecar in sorted(Path(folder).glob("*.json")):
         about = read_json(sidecar)
         if not isinstance(about, dict) or not {"FeatureSpace", "Stimulus"} <= set(about):
             continue
+        how = ", ".join(f"{key} {about[key]}" for key in _MADE_BY if key in about)
+        made.setdefault(str(about["FeatureSpace"]), {}).setdefault(how, sidecar)
         for number, layer, mean in _layer_means(sidecar, about):
             key = (str(about["FeatureSpace"]), number, layer)
             means.setdefault(key, {})[clip_name(str(about["Stimulus"]))] = mean
@@ -53,6 +59,8 @@ def read_clip_folder(folder: Path) -> ClipFeatures:
             wanted="tables or .h5 files with their .json, as `musenc features` writes them",
             remedy="musenc features AUDIO... -o " + str(folder),
         )
+    for of_space in made.values():
+        _check_one_call(of_space)
     clips = tuple(sorted({clip for of_layer in means.values() for clip in of_layer}))
     several = len({space for space, _, _ in means}) > 1
     spaces = {}
@@ -60,6 +68,18 @@ def read_clip_folder(folder: Path) -> ClipFeatures:
         name = f"{space}:{layer}" if several else layer
         spaces[name] = _stacked(means[space, number, layer], clips, name, folder)
     return ClipFeatures(clips, spaces)
+
+
+def _check_one_call(made: Mapping[str, Path]) -> None:
+    if len(made) > 1:
+        raise BadDataError(
+            "Features of clips come from different calls, and do not mean the same.",
+            where=next(iter(made.values())).parent,
+            found="; ".join(f"{path.name}: {how or 'nothing said'}" for how, path in made.items()),
+            wanted=f"sidecars that agree in {', '.join(_MADE_BY)}",
+            remedy="write the features of all clips in one call of `musenc features`, into an "
+            "empty folder",
+        )
 
 
 def _layer_means(sidecar: Path, about: dict[str, Any]) -> Iterator[tuple[int, str, np.ndarray]]:

@@ -75,8 +75,10 @@ def read_clip_features(path: Path) -> ClipFeatures:
     if path.suffix == ".npz":
         need_content(path, _UNREAD)
         arrays = _read_arrays(path)
-        names = arrays.pop("clips", np.empty(0, dtype=str))
+        names = _texts(arrays.pop("clips", np.empty(0, dtype=str)))
         spaces = {name: np.atleast_2d(a.T).T for name, a in arrays.items()}
+        for name, values in spaces.items():
+            _check_numbers(values, name, path)
     else:
         frame = _read_table(path)
         column = pick(frame.columns, CLIP_COLUMNS)
@@ -211,6 +213,22 @@ def quadrant(valence: float, arousal: float) -> str | None:
 def _read_table(path: Path) -> pd.DataFrame:
     frame = read_frame(path, sep="," if path.suffix == ".csv" else "\t", dtype=str, what=_UNREAD)
     return frame.apply(lambda cells: cells.str.strip()).astype(object).where(frame.notna(), None)
+
+
+def _texts(names: np.ndarray) -> np.ndarray:
+    """Names as texts, also those that are bytes, numbers, or a column."""
+    return np.array([n.decode() if isinstance(n, bytes) else str(n) for n in names.ravel()], str)
+
+
+def _check_numbers(values: np.ndarray, name: str, path: Path) -> None:
+    if values.dtype.kind not in "fiub":
+        raise InvalidInputError(
+            "The features of clips cannot be used.",
+            where=path,
+            found=f"{name}: values of the type {values.dtype}",
+            wanted="real numbers",
+            remedy="save the features as an array of floats, clips x features",
+        )
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:

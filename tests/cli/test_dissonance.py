@@ -36,6 +36,15 @@ def test_copies_lie_at_the_shifts_and_loudness_stays(shifts, ratios):
     assert np.sqrt(np.mean(twin**2)) == pytest.approx(np.sqrt(np.mean(sound**2)))
 
 
+@pytest.mark.parametrize("shift", ["nan", "inf", "200", "-600"])
+def test_shifts_are_of_two_octaves_at_most(capsys, shift):
+    with pytest.raises(SystemExit, match="2"):
+        main(["dissonance", "dance.wav", "--shift", "1", shift])
+    assert "--shift" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="finite shift"):
+        dissonant_twin(tone(440.0), RATE, (float("nan"),))
+
+
 def test_the_command_writes_a_file_beside_the_recording(tmp_path, capsys):
     soundfile.write(tmp_path / "dance.wav", np.column_stack([tone(440.0)] * 2), RATE)
     assert main(["dissonance", str(tmp_path / "dance.wav")]) == 0

@@ -58,6 +58,16 @@ def test_a_study_that_is_too_small_is_refused_with_what_would_do(capsys):
     assert not told.out
 
 
+@pytest.mark.parametrize(
+    "option",
+    ["--crop=-5", "--seconds-per-sample=0", "--minutes=nan", "--expected-r=0", "--expected-r=3"],
+)
+def test_values_that_no_study_has_are_refused_by_name(capsys, option):
+    with pytest.raises(SystemExit, match="2"):
+        main(["power", "--participants", "12", *SIZES, option])
+    assert option.split("=")[0] in capsys.readouterr().err
+
+
 def test_the_help_explains_people_and_music_and_its_examples_run(capsys):
     with pytest.raises(SystemExit) as done:
         main(["power", "--help"])

@@ -12,6 +12,7 @@ import soundfile
 from bids_app.cli.tools import main
 from bids_app.errors import BadDataError, InvalidInputError, MissingInputError
 from bids_app.recognition.clip_folders import read_clip_folder
+from bids_app.recognition.clips import read_clip_features
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,47 @@ def test_two_feature_spaces_in_a_folder_are_told_apart(clips, tmp_path):
     folder = export(clips, tmp_path / "f", "--features", "envelope")
     export(clips, folder, "--features", "descriptors")
     assert all(":" in name for name in read_clip_folder(folder).spaces)
+
+
+def test_components_of_two_calls_are_not_the_same_features(clips, tmp_path):
+    more = ("--vggish-weights", "random:0", "--layers", "1", "--n-components", "2", "--no-picture")
+    folder, files = tmp_path / "f", sorted(clips.glob("*.wav"))
+    for own in (files[:6], files[6:]):
+        assert main(["features", *map(str, own), "-o", str(folder), *more]) == 0
+    with pytest.raises(BadDataError, match=f"{files[6].stem}.*6 files"):
+        read_clip_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "names", [np.array([b"a", b"b"]), np.array([[1], [2]]), np.array(["a", "b"])[:, None]]
+)
+def test_names_of_clips_are_texts_whatever_they_were_saved_as(tmp_path, names):
+    np.savez(tmp_path / "f.npz", clips=names, layer=np.eye(2))
+    found = read_clip_features(tmp_path / "f.npz")
+    assert found.clips in {("a", "b"), ("1", "2")}
+    assert found.spaces["layer"].tolist() == np.eye(2).tolist()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.eye(2) * 1j,
+        np.zeros(2, dtype=[("x", float)]),
+        np.zeros((2, 1), "datetime64[s]"),
+        np.array([["1"], ["2"]]),
+    ],
+)
+def test_features_that_are_no_real_numbers_are_refused(tmp_path, values):
+    np.savez(tmp_path / "f.npz", clips=["a", "b"], layer=values)
+    with pytest.raises(InvalidInputError, match=r"layer: values of the type"):
+        read_clip_features(tmp_path / "f.npz")
+
+
+@pytest.mark.parametrize("wrong", [("--n-folds", "1"), ("--n-permutations", "-5")])
+def test_numbers_that_make_no_test_are_usage_errors(tmp_path, capsys, wrong):
+    with pytest.raises(SystemExit, match="2"):
+        main(["recognise", str(tmp_path), "labels.tsv", *wrong])
+    assert wrong[0] in capsys.readouterr().err
 
 
 def test_errors_say_what_to_do(clips, tmp_path, capsys):
