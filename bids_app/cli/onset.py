@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,7 +78,8 @@ def _run_onset(options: argparse.Namespace) -> int:
     for estimate in estimates:
         path = paths[estimate.stimulus]
         where = runs_of(plan.runs, estimate.task, estimate.stimulus)
-        tell(describe(estimate, names.get(path, str(path)), where))
+        part = part_of(rows, plan.runs, estimate, path)
+        tell(describe(estimate, names.get(path, str(path)), where, part))
         if chosen.output_dir is not None:
             _write(estimate, chosen.output_dir)
     return 0
@@ -124,8 +126,41 @@ def runs_of(runs: Sequence[BoldRun], task: str, stimulus: str) -> list[dict[str,
     return [{}] if all(heard.values()) else [dict(place) for place, own in heard.items() if own]
 
 
+def part_of(
+    rows: Sequence[StimulusRow], runs: Sequence[BoldRun], estimate: OnsetEstimate, path: Path
+) -> dict[str, str] | None:
+    """Columns that say which part of a file was played; None where it was not one for everybody.
+
+    Parameters
+    ----------
+    rows : sequence of StimulusRow
+        Of the user's table; without one events say it.
+    runs : sequence of BoldRun
+    estimate : OnsetEstimate
+    path : Path
+        The file.
+    """
+    task, stimulus = estimate.task, estimate.stimulus
+    own = [r for r in rows if r.path == path and r.keys.get("task", task) == task]
+    played = {(row.offset, row.duration) for row in own} or {
+        (one.offset, one.duration)
+        for run in runs
+        if run.task == task
+        for one in run.presentations
+        if one.stimulus == stimulus
+    }
+    if len(played) != 1 or any("sub" in row.keys for row in own):
+        return None
+    ((offset, duration),) = played
+    told = {"offset": offset or None, "duration": duration}
+    return {name: f"{value:g}" for name, value in told.items() if value is not None}
+
+
 def describe(
-    estimate: OnsetEstimate, stim_file: str, where: Sequence[dict[str, str]] = ({},)
+    estimate: OnsetEstimate,
+    stim_file: str,
+    where: Sequence[dict[str, str]] = ({},),
+    part: Mapping[str, str] | None = MappingProxyType({}),
 ) -> str:
     """Curve, lag and table row as text.
 
@@ -136,6 +171,8 @@ def describe(
         As the table is to name it.
     where : sequence of dict
         Of each row of the table the columns that restrict it.
+    part : mapping or None
+        From `part_of`.
     """
     from bids_app.analyses.participant.lags import HEMODYNAMIC_DELAY
     from bids_app.surface.lag import CLEAR_PEAK
@@ -174,10 +211,10 @@ def describe(
         f"{abs(estimate.shift):.1f} s {'later' if estimate.shift >= 0 else 'earlier'} than assumed",
         "",
     ]
-    if len(estimate.onsets) > 1:
+    if len(estimate.onsets) > 1 or part is None:
         return "\n".join([*lines, f"if you agree, add {estimate.shift:.1f} to each of the onsets"])
     onset = estimate.onsets[0] + estimate.shift
-    own = {"task": estimate.task, "stim_file": stim_file, "onset": f"{onset:.1f}"}
+    own = {"task": estimate.task, "stim_file": stim_file, "onset": f"{onset:.1f}", **part}
     columns = dict.fromkeys(name for row in where for name in row)
     table = ["\t".join([*own, *columns])]
     table += ["\t".join([*own.values(), *(row.get(c, "n/a") for c in columns)]) for row in where]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 from listeners import write_listeners, write_table
 
 from bids_app.analyses.participant.onsets import lags_to_try
-from bids_app.cli.onset import describe, runs_of, text_plot
+from bids_app.cli.onset import describe, part_of, runs_of, text_plot
 from bids_app.cli.tools import main
 from bids_app.inputs.records import Presentation
+from bids_app.inputs.stimuli import StimulusRow
 
 ONSET = 17.0
 
@@ -107,6 +109,25 @@ def test_the_row_says_in_which_runs_the_piece_was_played():
     )
     lines = describe(estimate, "b.wav", runs_of(runs, "music", "b")).splitlines()
     assert lines[-2:] == ["task\tstim_file\tonset\tsession\trun", "music\tb.wav\t13.0\tpre\t1"]
+    lines = describe(estimate, "b.wav", [{}], {"offset": "30", "duration": "60"}).splitlines()
+    assert lines[-2:] == ["task\tstim_file\tonset\toffset\tduration", "music\tb.wav\t13.0\t30\t60"]
+    assert describe(estimate, "b.wav", [{}], None).endswith("add 3.0 to each of the onsets")
+
+
+def test_the_row_says_which_part_of_the_file_was_played():
+    estimate, path = SimpleNamespace(task="music", stimulus="b"), Path("b.wav")
+
+    def row(offset, duration, **keys):
+        return StimulusRow(path, 0.0, offset, duration, {"task": "music", **keys}, "table")
+
+    other = StimulusRow(path, 0.0, 5.0, None, {"task": "rest"}, "table")
+    assert part_of([row(0.0, None), other], [], estimate, path) == {}
+    assert part_of([row(30.0, 60.0)] * 2, [], estimate, path) == {"offset": "30", "duration": "60"}
+    assert part_of([row(30.0, None), row(0.0, None)], [], estimate, path) is None
+    assert part_of([row(0.0, None, sub="01")], [], estimate, path) is None
+    heard = [SimpleNamespace(stimulus="b", offset=2.5, duration=40.0)]
+    runs = [SimpleNamespace(task="music", presentations=heard)]
+    assert part_of([], runs, estimate, path) == {"offset": "2.5", "duration": "40"}
 
 
 @pytest.mark.parametrize(
