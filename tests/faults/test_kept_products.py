@@ -44,7 +44,9 @@ def _products(root: Path) -> dict[str, str]:
     return {
         str(path.relative_to(root)): sha256_of_file(path)
         for path in found
-        if not {"logs", ".musenc"} & set(path.parts)
+        if not path.name.startswith("status_")
+        and path.suffix != ".log"
+        and ".musenc" not in path.parts
     }
 
 

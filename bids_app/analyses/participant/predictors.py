@@ -25,7 +25,7 @@ from bids_app.analyses.participant.new_music import (
 )
 from bids_app.analyses.participant.new_tests import DESC, NewMusicTests
 from bids_app.analyses.participant.responses import Block
-from bids_app.analyses.participant.saved import SavedModel
+from bids_app.analyses.participant.saved import SavedModel, layers_meant
 from bids_app.analyses.participant.weights import ALL
 from bids_app.analyses.participant.write import presentations
 from bids_app.errors import UsageError
@@ -63,8 +63,8 @@ def shared_layers(models: Sequence[SavedModel], asked: Sequence[str] = ()) -> li
     UsageError
         A layer that was asked for and that some model lacks.
     """
-    asked = [] if list(asked) == [ALL] else asked
     shared = [layer for layer in models[0].layers if all(layer in model.layers for model in models)]
+    asked = layers_meant(asked, shared)
     if unknown := [layer for layer in asked if layer not in shared]:
         raise UsageError(
             "A saved model has no such layer.",

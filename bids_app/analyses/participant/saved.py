@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,17 @@ _AGAIN = "run the participant level again with --save-weights"
 _LARGEST = 1e30
 _PIECE = re.compile(r"\[\d+/\d+\]$")
 """Of the only stimulus of a model, as a fold is called."""
+
+
+def layers_meant(asked: Sequence[str], there: Sequence[str]) -> list[str]:
+    """Layers as asked for; none where all are meant: by `ALL`, unless a layer has this name.
+
+    Examples
+    --------
+    >>> layers_meant(["all"], ["conv1"]), layers_meant(["all"], ["rhythm", "all"])
+    ([], ['all'])
+    """
+    return [] if list(asked) == [ALL] and ALL not in there else list(asked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +81,7 @@ class SavedModel:
         """Names of the layers."""
         return tuple(self.n_units)
 
-    def chosen(self, layers: Iterable[str]) -> list[str]:
+    def chosen(self, layers: Sequence[str]) -> list[str]:
         """These layers; all of the model where none is named, or ``all`` is.
 
         Raises
@@ -78,8 +89,8 @@ class SavedModel:
         UsageError
             The model lacks one.
         """
-        asked = list(layers)
-        if not asked or asked == [ALL]:
+        asked = layers_meant(layers, self.layers)
+        if not asked:
             return list(self.layers)
         if unknown := [layer for layer in asked if layer not in self.layers]:
             raise UsageError(

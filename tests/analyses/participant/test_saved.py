@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -17,6 +18,7 @@ from bids_app.analyses.participant.new_music import (
     predict_new,
 )
 from bids_app.analyses.participant.predict import predict_music, saved_models
+from bids_app.analyses.participant.predictors import shared_layers
 from bids_app.analyses.participant.saved import read_saved, unified
 from bids_app.errors import BadDataError, UsageError
 from bids_app.features.audio import file_sha256
@@ -170,6 +172,14 @@ def test_a_piece_that_is_too_short_is_named_and_all_means_all_layers(fitted):  #
     assert model.chosen(["all"]) == model.chosen([]) == ["cochleagram"]
     with pytest.raises(UsageError, match="cochleagram"):
         model.chosen(["22"])
+
+
+def test_a_layer_called_all_is_this_layer_where_it_is_asked_for(fitted):  # noqa: F811
+    model = read_saved(fitted.path)
+    renamed = replace(model, n_units={"all": 3, "other": 5})
+    assert renamed.chosen(["all"]) == ["all"]
+    assert renamed.chosen([]) == ["all", "other"]
+    assert shared_layers([renamed], ["all"]) == ["all"]
 
 
 def test_components_are_not_predicted_with(fitted):  # noqa: F811
