@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,24 @@ STAT_INTENTS = {
 def safe_label(text: str) -> str:
     """Turn any text into a BIDS label (letters and digits only, no plus)."""
     return re.sub(r"[^a-zA-Z0-9]", "", text) or "x"
+
+
+def distinct_labels(names: Sequence[str]) -> dict[str, str]:
+    """Labels of names, each its own: where letters and digits do not tell, a number is added.
+
+    Examples
+    --------
+    >>> distinct_labels(["block1.11", "block11.1"])
+    {'block1.11': 'block111', 'block11.1': 'block111n2'}
+    """
+    found: dict[str, str] = {}
+    for number, name in enumerate(names, start=1):
+        label = safe_label(name)
+        # Some file systems do not tell upper case from lower.
+        while label.casefold() in {other.casefold() for other in found.values()}:
+            label += f"n{number}"
+        found[name] = label
+    return found
 
 
 def model_label(features: str) -> str:
@@ -518,18 +536,34 @@ class OutputTree:
     def participants_of(self, model: str, desc: str = "") -> list[str]:
         """Participants whose maps (or tables) of `model` are complete, sorted."""
         stem = join_entities({"model": model, "desc": desc})
-        pattern = f"sub-*/func/sub-*_{stem}_settings.json"
-        return self._owners(pattern)
+        return sorted(_owners(self.root.glob(f"sub-*/func/sub-*_{stem}_settings.json"))[0])
 
-    def unfinished(self, model: str) -> list[str]:
-        """Participants with tables of `model` but no settings file, so not complete; sorted."""
-        there = self._owners(f"sub-*/func/sub-*_model-{model}_*summary.tsv")
-        return sorted(set(there) - set(self.participants_of(model)))
+    def left_out(self, model: str) -> dict[str, str]:
+        """Participants who have something of `model` and do not count, and why; sorted.
 
-    def _owners(self, pattern: str) -> list[str]:
-        """Whose files these are; copies in folders of other names do not count."""
-        found = {(path, parse_entities(path).get("sub", "")) for path in self.root.glob(pattern)}
-        return sorted({sub for path, sub in found if path.parent.parent.name == f"sub-{sub}"})
+        Their maps are not complete, or the files in their folder are those of somebody else.
+        """
+        of_model = f"sub-*/func/sub-*_model-{model}"
+        complete, strangers = _owners(self.root.glob(f"{of_model}_settings.json"))
+        begun, _ = _owners(self.root.glob(f"{of_model}_*summary.tsv"))
+        what = model if model == CONDITIONS_LABEL else f"model-{model}"
+        reason = f"its maps of {what} are not complete: there is no settings file"
+        found = dict.fromkeys(begun, reason)
+        for folder, path in strangers.items():
+            found[folder] = f"its folder holds files of somebody else ({path.name})"
+        return {who: found[who] for who in sorted(set(found) - complete)}
+
+
+def _owners(paths: Iterable[Path]) -> tuple[set[str], dict[str, Path]]:
+    """Whose files these are; and folders of other names that hold some, with one of them."""
+    owners, strangers = set(), {}
+    for path in sorted(paths):
+        folder, sub = path.parent.parent.name.removeprefix("sub-"), parse_entities(path).get("sub")
+        if folder == sub:
+            owners.add(folder)
+        else:
+            strangers[folder] = path
+    return owners, strangers
 
 
 def hemispheres_of(left: Path) -> list[Path]:

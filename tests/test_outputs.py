@@ -17,6 +17,7 @@ from bids_app.outputs import (
     OutputTree,
     bidsignore,
     dataset_description,
+    distinct_labels,
     files_label,
     join_entities,
     parse_entities,
@@ -36,6 +37,34 @@ def test_participant_map_has_the_documented_name(tmp_path):
         "statmap.func.gii"
     )
     assert sidecar_of(path).name.endswith("_stat-r_statmap.json")
+
+
+def test_who_does_not_count_is_told_with_the_reason(tmp_path):
+    def put(folder, sub, ending):
+        path = tmp_path / f"sub-{folder}" / "func" / f"sub-{sub}_model-vggish_{ending}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    for who in ("01", "02"):
+        put(who, who, "desc-layers_summary.tsv")
+    put("01", "01", "settings.json")
+    put("01", "09", "settings.json")  # beside files of its own
+    put("05", "03", "settings.json")
+    tree = OutputTree(tmp_path)
+    assert tree.participants_of("vggish") == ["01"]
+    assert tree.left_out("vggish") == {
+        "02": "its maps of model-vggish are not complete: there is no settings file",
+        "05": "its folder holds files of somebody else (sub-03_model-vggish_settings.json)",
+    }
+
+
+def test_labels_are_distinct_where_letters_do_not_tell():
+    names = ["block1.11", "block11.1", "Block111", "block111n2"]
+    found = distinct_labels(names)
+    assert list(found) == names
+    assert len({label.lower() for label in found.values()}) == 4
+    assert found["block1.11"] == "block111"
+    assert all(label.isalnum() for label in found.values())
 
 
 def test_group_names(tmp_path):

@@ -31,8 +31,7 @@ def run_conditions_group(config: Config, group: ConditionGroup, run_id: str) -> 
     """
     tree = OutputTree(config.output_dir)
     status = Status(run_id, "group")
-    for label in tree.unfinished(CONDITIONS_LABEL):
-        reason = "its maps of conditions are not complete: there is no settings file"
+    for label, reason in tree.left_out(CONDITIONS_LABEL).items():
         LOGGER.warning("sub-%s is left out: %s", label, reason)
         status.add(label, CONDITIONS_LABEL, "skipped", reason)
     workflow = init_conditions_group_wf(group, config=config)

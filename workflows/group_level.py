@@ -59,8 +59,7 @@ def run_group_level(config: Config, plan: GroupPlan, run_id: str) -> Status:
         LOGGER.warning("group: %s", told)
         status.notes.append(told)
     for model in people:
-        for label in tree.unfinished(model):
-            reason = f"its maps of model-{model} are not complete: there is no settings file"
+        for label, reason in tree.left_out(model).items():
             LOGGER.warning("sub-%s is left out: %s", label, reason)
             status.add(label, f"model-{model}", "skipped", reason)
     for number, call in enumerate(plan.calls):

@@ -168,9 +168,9 @@ def _group_models_text(config: Config, plan: GroupPlan, tree: OutputTree) -> str
         lines.append(f"  analyses: {', '.join(row.name for row in rows)}")
         lines += [f"  not done: {note}" for note in notes]
     lines += [
-        f"sub-{who} is left out: its maps of model-{model} are not complete"
+        f"sub-{who} is left out: {reason}"
         for model in plan.people
-        for who in tree.unfinished(model)
+        for who, reason in tree.left_out(model).items()
     ]
     return "\n".join(
         [

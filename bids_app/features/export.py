@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -346,7 +347,8 @@ def _write(
             return _write_hdf5(times, layers, stem.with_name(f"{stem.name}.h5"), about)
         files = []
         for number, series in layers:
-            target = stem.with_name(f"{stem.name}_{number:02d}-{series.name}.tsv")
+            layer = re.sub(r"[^\w .+-]", "-", series.name)
+            target = stem.with_name(f"{stem.name}_{number:02d}-{layer}.tsv")
             header = ["time", *(str(cell(unit.name)) for unit in series.units)]
             rows = np.column_stack([times, series.values])
             formats = ["%.4f"] + ["%.7g"] * series.values.shape[1]

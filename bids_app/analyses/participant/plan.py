@@ -17,6 +17,7 @@ from bids_app.analyses.folder.records import (
 )
 from bids_app.analyses.participant.preference import preference_missing
 from bids_app.analyses.participant.voxels import Voxels
+from bids_app.analyses.participant.weights import check_saved_names
 from bids_app.config import Config, FeatureSpace
 from bids_app.errors import UsageError
 from bids_app.features.layers import FittedLayers, choose_layers, layers_asked
@@ -57,7 +58,7 @@ def fitted_layers(config: Config, stimuli: Mapping[str, Path]) -> dict[str, Fitt
     for label, row in spaces.items():
         order = row.layer_order(stimuli)
         found[label] = choose_layers(order, model.layers, model.layer_depth)
-        layers_asked(model.save_weights, found[label].names, order.names)
+        check_saved_names(layers_asked(model.save_weights, found[label].names, order.names))
     return found
 
 

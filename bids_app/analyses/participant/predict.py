@@ -30,7 +30,7 @@ from bids_app.features.audio import audio_duration
 from bids_app.features.timing import step_times
 from bids_app.held import private_folder, remove_unowned
 from bids_app.inputs.records import StudyPlan, common_tr
-from bids_app.outputs import OutputTree, safe_label
+from bids_app.outputs import OutputTree, distinct_labels, safe_label
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
@@ -120,10 +120,11 @@ def predict_music(
         for label, one in zip(labels, audio, strict=True)
     ]
     tree, written = OutputTree(output_dir), []
+    own_labels = distinct_labels(model.layers)
     for found in predict_new(model, grams, heard, layers=layers):
         for one, music, predicted in zip(heard, audio, found, strict=True):
             times = one.times[predicted.rows]
-            entities = {"stim": safe_label(music.stem), "feature": safe_label(predicted.layer)}
+            entities = {"stim": safe_label(music.stem), "feature": own_labels[predicted.layer]}
             sidecar = {
                 "Stimulus": music.name,
                 "StimulusSHA256": dict(zip(grams.labels, grams.checksums, strict=True))[

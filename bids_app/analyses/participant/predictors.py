@@ -32,7 +32,7 @@ from bids_app.errors import UsageError
 from bids_app.features.cache import FeatureGrams
 from bids_app.files import as_plain, read_json, write_json
 from bids_app.loading import load_array
-from bids_app.outputs import OutputTree, map_sidecar, safe_label, sidecar_of
+from bids_app.outputs import OutputTree, distinct_labels, map_sidecar, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
 OWN, OTHERS = "own", "others"
@@ -51,7 +51,7 @@ COLUMNS = {
     "mean_r": "mean over vertices of the correlation of predicted and measured responses, untested",
 }
 VALUES = "in standard deviations of the response to the piece, mean 0"
-IDENTITY = ("Models", "TrainedOnMusic", "StimulusSHA256", "Features", "Delays", "Crop")
+IDENTITY = ("Models", "TrainedOnMusic", "StimulusSHA256", "Features", "Layer", "Delays", "Crop")
 """Fields of a sidecar: a prediction that differs in one is another prediction."""
 
 
@@ -231,6 +231,7 @@ class Person:
         first, layers, written = self.models[0], self.study.layers, list[Path]()
         rows: list[dict[str, Any]] = []
         maps, heard_before = [], False
+        labels = distinct_labels(first.layers)
         music = [self.study.checksums[one.stimulus] for one in heard]
         measured: list[NDArray[np.floating]] = []
         for number, layer in enumerate(layers):
@@ -247,7 +248,7 @@ class Person:
                     "StimulusTimes": times,
                     **told_of(self.models, layer, weights),
                 }
-                entities = {**place, "feature": safe_label(layer)}
+                entities = {**place, "feature": labels[layer]}
                 written += write_series(
                     tree, self.who, self.models, values, times, entities, sidecar
                 )

@@ -22,6 +22,7 @@ from bids_app.config import Model, settings_hash
 from bids_app.encoding import EncodingPlan
 from bids_app.encoding.transfer import whole_penalties, whole_plan
 from bids_app.encoding.weights import dual_weights, impulse_responses, predict
+from bids_app.errors import UsageError
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.layers import layers_asked
 from bids_app.features.registry import find_space
@@ -39,6 +40,24 @@ IDENTITY = "identity"
 ALL = "all"
 """Name of the weights that all stimuli trained."""
 _VERTICES = 256  # worked on at a time
+
+
+def check_saved_names(layers: Sequence[str]) -> None:
+    """Refuse layers that are called as something else in the file.
+
+    Raises
+    ------
+    UsageError
+    """
+    taken = ("vertices", "delays", "presentations", IDENTITY)
+    if wrong := [name for name in layers if name.split("/")[0] in taken]:
+        raise UsageError(
+            "Weights of a layer of this name cannot be saved.",
+            where="--save-weights",
+            found=", ".join(wrong),
+            wanted=f"names other than {', '.join(taken)}, which the file has beside its layers",
+            remedy="give the layer another name, or leave it out of --save-weights",
+        )
 
 
 def units_missing(grams: FeatureGrams, names: Sequence[str], n_values: int, features: str) -> str:

@@ -70,7 +70,7 @@ def load_own(argument: str) -> CheckedNetwork:
     except MusencError:
         raise
     # The user's code fails as it likes.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             "The network cannot be loaded.",
             where=spelled,
@@ -147,6 +147,7 @@ class CheckedNetwork:
             raise self._wrong("layers is no sequence of names", repr(layers), "names in order")
         self.layers = tuple(layers)
         blank = [name for name in self.layers if not isinstance(name, str) or not name.strip()]
+        blank += [name for name in self.layers if name in (".", "..")]
         if blank or not self.layers:
             raise self._wrong("layers lacks names", repr(self.layers), "at least one name")
         repeated = sorted({name for name in self.layers if self.layers.count(name) > 1})
@@ -173,7 +174,7 @@ class CheckedNetwork:
             return
         try:
             move(device)
-        except Exception as error:  # the user's code fails as it likes
+        except (Exception, SystemExit) as error:  # the user's code fails as it likes
             raise self._wrong(f"it cannot be on {device}", _told(error)) from error
 
     def __call__(
@@ -217,7 +218,7 @@ class CheckedNetwork:
         except MusencError:
             raise
         # The user's code fails as it likes.
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._wrong(f"it fails {last}", _told(error)) from error
 
     def _pair(self, frame: object, n: int) -> tuple[float, Mapping[Any, Any]]:

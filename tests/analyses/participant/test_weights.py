@@ -13,7 +13,12 @@ import soundfile
 from bids_app.analyses.participant.layers import fit_layers
 from bids_app.analyses.participant.predicted import best_vertices
 from bids_app.analyses.participant.responses import Block
-from bids_app.analyses.participant.weights import FittedModel, units_missing, write_weights
+from bids_app.analyses.participant.weights import (
+    FittedModel,
+    check_saved_names,
+    units_missing,
+    write_weights,
+)
 from bids_app.config import Model, Statistics
 from bids_app.errors import UsageError
 from bids_app.features.cache import load_or_compute_grams
@@ -71,6 +76,12 @@ def test_predictions_have_the_accuracy_of_the_maps(fitted):
             found = [np.corrcoef(p, y)[0, 1] for p, y in zip(dataset[:].T, measured.T, strict=True)]
             fold = fits.fold_stimuli.index(label)
             np.testing.assert_allclose(found, fits.fold_r[0, fold, kept], atol=1e-4)
+
+
+def test_layers_called_like_other_parts_of_the_file_are_refused():
+    check_saved_names(["conv1", "delay"])
+    with pytest.raises(UsageError, match="delays, identity/a"):
+        check_saved_names(["conv1", "delays", "identity/a"])
 
 
 def test_weights_times_units_are_the_predictions(fitted):

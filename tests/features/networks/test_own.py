@@ -11,6 +11,7 @@ import pytest
 
 from bids_app.cli import tools
 from bids_app.errors import BadDataError, UsageError
+from bids_app.features.export import export_features
 from bids_app.features.networks.check import check_network
 from bids_app.features.networks.own import CheckedNetwork, load_own
 
@@ -153,6 +154,7 @@ def with_attribute(name, value):
         ("layers", {"loud", "deep"}, r"layers is no sequence"),
         ("layers", (), r"layers lacks names"),
         ("layers", ("loud", ""), r"layers lacks names"),
+        ("layers", ("loud", ".."), r"layers lacks names"),
         ("layers", ("loud", 2), r"layers lacks names"),
         ("layers", ("loud", "deep", "loud"), r"layers repeats names.*loud"),
         ("identity", "", r"identity is empty"),
@@ -384,8 +386,40 @@ def test_nothing_is_imported_from_the_current_folder(tmp_path, monkeypatch):
             load_own("hostile_dataset:it")
         assert sys.path[0] == folder
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(SystemExit):
+    with pytest.raises(UsageError, match="SystemExit: run"):
         load_own("hostile_dataset:it")
+
+
+def test_layers_may_be_called_like_paths(package, make_wav, tmp_path):
+    (package / "paths.py").write_text(
+        textwrap.dedent(
+            """
+            from mynets.loud import Loud
+
+            class Paths(Loud):
+                layers = ["a/still", "b:c"]
+
+                def __call__(self, audio):
+                    for n in range(len(audio) // 800):
+                        part = audio[800 * n : 800 * n + 800]
+                        own = [part.std(), part.max()]
+                        found = {"a/still": own, "b:c": own[::-1]}
+                        yield 0.05 + 0.1 * n, found
+            """
+        )
+    )
+    files = [make_wav("a.wav", 2.0), make_wav("b.wav", 2.0)]
+    for file_format in ("tsv", "h5"):
+        written = export_features(
+            files,
+            tmp_path / file_format,
+            features="python:mynets.paths:Paths",
+            file_format=file_format,
+            picture=False,
+        )
+        assert all(path.parent == tmp_path / file_format for path in written)
+    names = sorted(path.name.split("_", 2)[2] for path in (tmp_path / "tsv").glob("*.tsv"))
+    assert names == ["01-a-still.tsv"] * 2 + ["02-b-c.tsv"] * 2
 
 
 # The check
