@@ -12,6 +12,7 @@ from typing import Any
 from bids_app import __version__
 from bids_app.errors import CannotWriteError
 from bids_app.files import read_json, shared_lock, write_json, write_text
+from bids_app.labels import safe_label
 from bids_app.meshes import MESHES, N_VERTICES, SPACES
 
 BIDS_VERSION = "1.11.1"
@@ -156,29 +157,6 @@ STAT_INTENTS = {
     "t": "TTEST",
 }
 """Statistics that GIFTI has an intent for; q is no p, and has none."""
-
-
-def safe_label(text: str) -> str:
-    """Turn any text into a BIDS label (letters and digits only, no plus)."""
-    return re.sub(r"[^a-zA-Z0-9]", "", text) or "x"
-
-
-def distinct_labels(names: Sequence[str]) -> dict[str, str]:
-    """Labels of names, each its own: where letters and digits do not tell, a number is added.
-
-    Examples
-    --------
-    >>> distinct_labels(["block1.11", "block11.1"])
-    {'block1.11': 'block111', 'block11.1': 'block111n2'}
-    """
-    found: dict[str, str] = {}
-    for number, name in enumerate(names, start=1):
-        label = safe_label(name)
-        # Some file systems do not tell upper case from lower.
-        while label.casefold() in {other.casefold() for other in found.values()}:
-            label += f"n{number}"
-        found[name] = label
-    return found
 
 
 def model_label(features: str) -> str:

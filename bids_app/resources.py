@@ -13,8 +13,9 @@ from typing import Literal
 
 from bids_app.errors import MissingInputError, UsageError
 from bids_app.files import named_files, sha256_of_file
+from bids_app.labels import safe_label
 from bids_app.meshes import DENSITIES, FSAVERAGE, FSLR, MESHES
-from bids_app.outputs import HEMISPHERES, files_label, safe_label
+from bids_app.outputs import HEMISPHERES, files_label
 
 VGGISH_FILE = "vggish-10086976.pth"
 MUSICNN_NAMES = ("MTT_vgg", "MSD_vgg", "MTT_musicnn", "MSD_musicnn")

@@ -22,7 +22,8 @@ from bids_app.config import (
 from bids_app.config.options import level_of, options_of
 from bids_app.config.places import Places, with_places
 from bids_app.errors import UsageError
-from bids_app.outputs import model_label, safe_label
+from bids_app.labels import safe_label
+from bids_app.outputs import model_label
 
 BASE = Config(Path("/data"), Path("/out"), "participant")
 

@@ -17,13 +17,11 @@ from bids_app.outputs import (
     OutputTree,
     bidsignore,
     dataset_description,
-    distinct_labels,
     files_label,
     join_entities,
     parse_entities,
     pybids_config,
     running_container,
-    safe_label,
     sidecar_of,
     write_dataset_files,
 )
@@ -56,15 +54,6 @@ def test_who_does_not_count_is_told_with_the_reason(tmp_path):
         "02": "its maps of model-vggish are not complete: there is no settings file",
         "05": "its folder holds files of somebody else (sub-03_model-vggish_settings.json)",
     }
-
-
-def test_labels_are_distinct_where_letters_do_not_tell():
-    names = ["block1.11", "block11.1", "Block111", "block111n2"]
-    found = distinct_labels(names)
-    assert list(found) == names
-    assert len({label.lower() for label in found.values()}) == 4
-    assert found["block1.11"] == "block111"
-    assert all(label.isalnum() for label in found.values())
 
 
 def test_group_names(tmp_path):
@@ -230,13 +219,6 @@ def test_only_what_bids_has_no_name_for_is_ignored():
     lines = bidsignore(["bold", "events", "statmap"]).splitlines()
     assert "*_statmap.*" in lines
     assert not any(line.startswith(("*.func.gii", "*_events", "*_bold.*")) for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("text", "label"), [("Let's Go!", "LetsGo"), ("___", "x"), ("a_b-c", "abc")]
-)
-def test_safe_label(text, label):
-    assert safe_label(text) == label
 
 
 def test_sources_have_version_and_doi_and_the_container_is_told(monkeypatch):

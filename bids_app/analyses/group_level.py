@@ -28,9 +28,10 @@ from bids_app.errors import MissingInputError, MusencError, Problems
 from bids_app.files import check_folder, sha256_of_file
 from bids_app.inputs.denoised import atlas_label
 from bids_app.inputs.estimate import check_group_memory
+from bids_app.labels import safe_label
 from bids_app.limits import format_bytes
 from bids_app.meshes import N_VERTICES, SPACES
-from bids_app.outputs import PARCELS_DESC, OutputTree, labeled, safe_label, weights_label
+from bids_app.outputs import PARCELS_DESC, OutputTree, labeled, weights_label
 from bids_app.resources import OWN_GRADIENT, choose_gradient, gradient_files
 from bids_app.surface.atlas import (
     atlas_files,

@@ -18,6 +18,7 @@ from bids_app.config import DEFAULT_FEATURES, Cleaning, Config, Model, Running, 
 from bids_app.config.sections import Joint
 from bids_app.errors import UsageError
 from bids_app.inputs.tables import read_frame
+from bids_app.labels import safe_label
 from bids_app.log import tell
 from bids_app.outputs import (
     EMOTION_LABEL,
@@ -25,7 +26,6 @@ from bids_app.outputs import (
     LOW_LEVEL_DESC,
     OutputTree,
     model_label,
-    safe_label,
 )
 
 if TYPE_CHECKING:

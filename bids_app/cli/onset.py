@@ -251,7 +251,7 @@ def _write(estimate: OnsetEstimate, folder: Path) -> None:
     from matplotlib.figure import Figure
 
     from bids_app.files import atomic_path
-    from bids_app.outputs import safe_label
+    from bids_app.labels import safe_label
 
     stem = f"task-{estimate.task}_stim-{safe_label(estimate.stimulus)}_desc-onset_timeseries"
     found = estimate.found

@@ -30,8 +30,9 @@ from bids_app.config.options import (
     switch,
 )
 from bids_app.errors import UsageError
+from bids_app.labels import safe_label
 from bids_app.meshes import SPACES
-from bids_app.outputs import EMOTION_LABEL, model_label, safe_label
+from bids_app.outputs import EMOTION_LABEL, model_label
 from bids_app.resources import BUNDLED_CORTEX, CortexChoice, choose_cortex_mask
 
 DEFAULT_FEATURES = "vggish"

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bids_app.config import DEFAULT_FEATURES, Cleaning
 from bids_app.errors import LEVEL_AGAIN, BadDataError, MissingInputError, MusencError
 from bids_app.files import read_json
+from bids_app.labels import safe_label
 from bids_app.outputs import (
     ALIGNMENT_DESC,
     CONDITIONS_LABEL,
@@ -23,7 +24,6 @@ from bids_app.outputs import (
     hemispheres_of,
     join_entities,
     labeled,
-    safe_label,
     sidecar_of,
 )
 from bids_app.surface.cortex import cortex_text

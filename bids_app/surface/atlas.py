@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from bids_app.errors import BadDataError, MissingInputError, UsageError
 from bids_app.files import named_files, reading, sha256_of_file
 from bids_app.inputs.files import need_content
+from bids_app.labels import safe_label
 from bids_app.loading import load_annotation, load_gifti
 from bids_app.meshes import DENSITIES, N_VERTICES
-from bids_app.outputs import HEMISPHERES, STRUCTURES, files_label, safe_label
+from bids_app.outputs import HEMISPHERES, STRUCTURES, files_label
 from bids_app.resources import cortex_mask_paths, networks_paths
 from bids_app.surface.cortex import NO_CORTEX
 

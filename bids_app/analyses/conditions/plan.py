@@ -32,7 +32,8 @@ from bids_app.inputs.plan_text import run_warnings
 from bids_app.inputs.records import BoldRun, StudyPlan, different_trs
 from bids_app.inputs.seeds import SeedRegion, check_mask, find_volume, parse_seed
 from bids_app.inputs.sidecars import Inheritance
-from bids_app.outputs import CONDITIONS_LABEL, safe_label
+from bids_app.labels import safe_label
+from bids_app.outputs import CONDITIONS_LABEL
 from bids_app.plain import some_of
 from bids_app.surface.cortex import cortex_record, cortex_vertices
 from bids_app.surface.labels import seed_vertices

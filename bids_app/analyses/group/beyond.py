@@ -25,7 +25,8 @@ from bids_app.analyses.group.heard import Heard
 from bids_app.config import Statistics
 from bids_app.group import sign_flip_max_t
 from bids_app.group.claims import holds
-from bids_app.outputs import BEYOND_DESC, LOW_LEVEL_DESC, OutputTree, safe_label, unique_desc
+from bids_app.labels import safe_label
+from bids_app.outputs import BEYOND_DESC, LOW_LEVEL_DESC, OutputTree, unique_desc
 from bids_app.report.group import Shown
 from bids_app.report.joint import beyond_sections
 from bids_app.statistics import benjamini_hochberg

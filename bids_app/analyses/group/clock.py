@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from bids_app.analyses.folder.read import damaged, read_maps, read_record
 from bids_app.analyses.mapped import new_series
-from bids_app.outputs import OutputTree, hemispheres_of, safe_label, sidecar_of
+from bids_app.labels import safe_label
+from bids_app.outputs import OutputTree, hemispheres_of, sidecar_of
 from bids_app.plain import some_of
 
 LOGGER = logging.getLogger("bids_app.analyses")

@@ -32,13 +32,13 @@ from bids_app.errors import (
 from bids_app.features.timing import SAMPLING
 from bids_app.files import sha256_of_file
 from bids_app.group import shared_training_scale
+from bids_app.labels import safe_label
 from bids_app.loading import load_array
 from bids_app.outputs import (
     HEMISPHERES,
     OutputTree,
     has_others_weights,
     hemispheres_of,
-    safe_label,
     sidecar_of,
 )
 from bids_app.statistics import fisher_z

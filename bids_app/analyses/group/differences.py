@@ -31,7 +31,8 @@ from bids_app.emotion import parse_contrast
 from bids_app.errors import InvalidInputError, UsageError
 from bids_app.group import Difference, difference
 from bids_app.group.claims import MUSIC, PEOPLE, LevelTest, holds
-from bids_app.outputs import DIFFERENCE_DESC, HEMISPHERES, OutputTree, safe_label, sidecar_of
+from bids_app.labels import safe_label
+from bids_app.outputs import DIFFERENCE_DESC, HEMISPHERES, OutputTree, sidecar_of
 from bids_app.report.differences import differences_section
 from bids_app.report.group import Shown
 from bids_app.statistics import benjamini_hochberg

@@ -31,8 +31,9 @@ from bids_app.errors import BadDataError, inside
 from bids_app.features.cache import FeatureGrams
 from bids_app.features.kept import find_grams, keep_grams
 from bids_app.features.timing import CLOCK_TOLERANCE
+from bids_app.labels import safe_label
 from bids_app.loading import load_array
-from bids_app.outputs import OutputTree, safe_label, sidecar_of
+from bids_app.outputs import OutputTree, sidecar_of
 from bids_app.plain import some_of
 
 LOGGER = logging.getLogger("bids_app.analyses")

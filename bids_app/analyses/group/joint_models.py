@@ -35,7 +35,8 @@ from bids_app.config import Statistics
 from bids_app.encoding.joint_plan import ChoicePlan, candidate_weights, plan_joint
 from bids_app.group import sign_flip_max_t
 from bids_app.group.claims import holds
-from bids_app.outputs import JOINT_DESC, JOINT_LABEL, OutputTree, safe_label, unique_desc
+from bids_app.labels import safe_label
+from bids_app.outputs import JOINT_DESC, JOINT_LABEL, OutputTree, unique_desc
 from bids_app.report.group import Shown
 from bids_app.report.joint import MODEL_ROW, joint_group_sections
 from bids_app.seeds import generator

@@ -39,7 +39,8 @@ from bids_app.analyses.participant.subcortex import map_path, series_path
 from bids_app.config import Statistics
 from bids_app.errors import MusencError
 from bids_app.files import sha256_of_file, write_json
-from bids_app.outputs import OutputTree, map_sidecar, parse_entities, safe_label, sidecar_of
+from bids_app.labels import safe_label
+from bids_app.outputs import OutputTree, map_sidecar, parse_entities, sidecar_of
 from bids_app.report.group import Shown
 from bids_app.report.subcortex import subcortex_section
 from bids_app.surface.subcortex import LABEL, Subcortex, read_subcortex, write_scalars

@@ -15,7 +15,7 @@ from bids_app.features.logmel import log_mel
 from bids_app.features.pooling import FeatureSeries
 from bids_app.features.registry import find_space
 from bids_app.files import atomic_path, sha256_of_file, write_text
-from bids_app.outputs import safe_label
+from bids_app.labels import safe_label
 from bids_app.report import stimulus_figure, stimulus_figure_path
 from bids_app.report.stimuli import vector_file
 

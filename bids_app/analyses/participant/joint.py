@@ -38,12 +38,12 @@ from bids_app.encoding.joint import (
 from bids_app.features.cache import FeatureGrams
 from bids_app.inputs.estimate import Cost
 from bids_app.inputs.records import common_tr
+from bids_app.labels import safe_label
 from bids_app.outputs import (
     BEYOND_DESC,
     JOINT_DESC,
     LOW_LEVEL_DESC,
     OutputTree,
-    safe_label,
     unique_desc,
 )
 from bids_app.report.joint import joint_sections

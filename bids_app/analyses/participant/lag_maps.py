@@ -31,7 +31,8 @@ from bids_app.inputs.denoised import atlas_label
 from bids_app.inputs.estimate import Cost
 from bids_app.inputs.records import BoldRun
 from bids_app.inputs.seeds import SeedRegion
-from bids_app.outputs import LAG_SCAN_LABEL, OutputTree, safe_label
+from bids_app.labels import safe_label
+from bids_app.outputs import LAG_SCAN_LABEL, OutputTree
 from bids_app.report.lag_scan import lag_scan_sections
 from bids_app.seeds import generator
 from bids_app.surface.atlas import read_atlas

@@ -19,7 +19,8 @@ from bids_app.features.registry import Space, find_space
 from bids_app.features.timing import stimulus_rows
 from bids_app.inputs.records import BoldRun, Stimulus, StudyPlan
 from bids_app.inputs.seeds import SeedRegion, parse_seed
-from bids_app.outputs import LAG_SCAN_LABEL, OutputTree, model_label, safe_label
+from bids_app.labels import safe_label
+from bids_app.outputs import LAG_SCAN_LABEL, OutputTree, model_label
 from bids_app.surface.atlas import absolute_atlas, atlas_files, installed_option, read_atlas
 from bids_app.surface.lag_scan import MIN_ROWS, WITHIN, known_rows
 from bids_app.surface.mesh import load_mesh

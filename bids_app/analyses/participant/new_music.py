@@ -213,7 +213,7 @@ def predict_new(
     grams : FeatureGrams
         From `grams_with_new`.
     heard : sequence of Heard
-    layers : iterable of str
+    layers : sequence of str
         Default: all of the model.
 
     Raises

@@ -30,7 +30,8 @@ from bids_app.features.audio import audio_duration
 from bids_app.features.timing import step_times
 from bids_app.held import private_folder, remove_unowned
 from bids_app.inputs.records import StudyPlan, common_tr
-from bids_app.outputs import OutputTree, distinct_labels, safe_label
+from bids_app.labels import distinct_labels, safe_label
+from bids_app.outputs import OutputTree
 
 LOGGER = logging.getLogger("bids_app.analyses")
 

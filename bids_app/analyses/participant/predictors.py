@@ -31,8 +31,9 @@ from bids_app.analyses.participant.write import presentations
 from bids_app.errors import UsageError
 from bids_app.features.cache import FeatureGrams
 from bids_app.files import as_plain, read_json, write_json
+from bids_app.labels import distinct_labels
 from bids_app.loading import load_array
-from bids_app.outputs import OutputTree, distinct_labels, map_sidecar, sidecar_of
+from bids_app.outputs import OutputTree, map_sidecar, sidecar_of
 
 LOGGER = logging.getLogger("bids_app.analyses")
 OWN, OTHERS = "own", "others"

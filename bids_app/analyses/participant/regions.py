@@ -14,7 +14,8 @@ from bids_app.analyses.participant.preference import PreferenceMaps
 from bids_app.config import Cleaning
 from bids_app.inputs.denoised import atlas_label
 from bids_app.inputs.records import BoldRun
-from bids_app.outputs import OutputTree, safe_label
+from bids_app.labels import safe_label
+from bids_app.outputs import OutputTree
 from bids_app.statistics import benjamini_hochberg
 from bids_app.surface.gifti import write_labels
 from bids_app.surface.mesh import load_mesh

@@ -21,8 +21,9 @@ from bids_app.config import Cleaning, Model, Statistics
 from bids_app.features.cache import FeatureGrams
 from bids_app.files import write_json
 from bids_app.inputs.records import BoldRun
+from bids_app.labels import safe_label
 from bids_app.meshes import FSLR
-from bids_app.outputs import OutputTree, map_sidecar, safe_label, sidecar_of
+from bids_app.outputs import OutputTree, map_sidecar, sidecar_of
 from bids_app.preference import residual_slope
 from bids_app.statistics import SIGNIFICANCE
 from bids_app.surface.responses import residual_matrix

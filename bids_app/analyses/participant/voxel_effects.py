@@ -13,7 +13,8 @@ from bids_app.analyses.folder.write import write_table
 from bids_app.analyses.participant.linear_models import LinearMaps, MapContrast
 from bids_app.analyses.participant.subcortex import map_path, table_path
 from bids_app.files import write_json
-from bids_app.outputs import OutputTree, map_sidecar, safe_label, sidecar_of
+from bids_app.labels import safe_label
+from bids_app.outputs import OutputTree, map_sidecar, sidecar_of
 from bids_app.surface.subcortex import LABEL, Subcortex, write_scalars
 
 STATS = ("effect", "t", "z")

@@ -27,7 +27,8 @@ from bids_app.analyses.participant.writer import ParticipantWriter
 from bids_app.config import Cleaning, settings_hash
 from bids_app.encoding.folds import held_out_stimuli
 from bids_app.inputs.estimate import FLOAT
-from bids_app.outputs import REPEATS_DESC, OutputTree, parse_entities, safe_label
+from bids_app.labels import safe_label
+from bids_app.outputs import REPEATS_DESC, OutputTree, parse_entities
 from bids_app.report.layer_maps import layer_sections
 from bids_app.report.repeats import repeats_sections
 from bids_app.report.responses import response_sections

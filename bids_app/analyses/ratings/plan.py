@@ -26,6 +26,7 @@ from bids_app.inputs.rating_files import (
 from bids_app.inputs.rating_records import for_participants
 from bids_app.inputs.ratings import RatingSet, read_ratings_table
 from bids_app.inputs.records import StudyPlan
+from bids_app.labels import safe_label
 from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree
 from bids_app.plain import some_of
 
@@ -111,7 +112,24 @@ def find_ratings(config: Config, plan: StudyPlan) -> StudyRatings:
             wanted=", ".join(unknown),
             remedy="name the columns of the ratings in --scales",
         )
-    return StudyRatings(found, settings.scales or found.scales, source)
+    scales = settings.scales or found.scales
+    _check_file_names(scales, source)
+    return StudyRatings(found, scales, source)
+
+
+def _check_file_names(scales: Sequence[str], source: str) -> None:
+    """Maps of two scales must not have one name."""
+    of_label: dict[str, list[str]] = {}
+    for scale in scales:
+        of_label.setdefault(safe_label(scale).casefold(), []).append(scale)
+    if alike := [name for names in of_label.values() if len(names) > 1 for name in names]:
+        raise InvalidInputError(
+            "Maps of several scales would have one name.",
+            where=source,
+            found=", ".join(map(repr, alike)),
+            wanted="scales whose names differ in letters or digits",
+            remedy="give one of the columns another name, or name one of them with --scales",
+        )
 
 
 def whose_ratings(study: StudyRatings, plan: StudyPlan) -> dict[str, str]:

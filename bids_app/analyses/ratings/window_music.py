@@ -23,8 +23,9 @@ from bids_app.encoding.gram import feature_gram
 from bids_app.errors import MusencError, reason_of
 from bids_app.group import accuracy_end_factor, few_vertices, vertex_null_sd
 from bids_app.group.claims import holds
+from bids_app.labels import safe_label
 from bids_app.loading import load_array
-from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label, sidecar_of
+from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, sidecar_of
 from bids_app.statistics import benjamini_hochberg
 
 LOGGER = logging.getLogger("bids_app.analyses")

@@ -35,7 +35,8 @@ from bids_app.emotion.windows import DELAYS, WINDOWS
 from bids_app.encoding.folds import held_out_stimuli
 from bids_app.inputs.estimate import FLOAT, Cost
 from bids_app.inputs.records import BoldRun
-from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree, safe_label
+from bids_app.labels import safe_label
+from bids_app.outputs import EMOTION_LABEL, RATINGS_DESC, OutputTree
 from bids_app.report.ratings import participant_ratings
 
 LOGGER = logging.getLogger("bids_app.analyses")

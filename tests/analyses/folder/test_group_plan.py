@@ -14,7 +14,8 @@ from written_group import SETTINGS, write_gradient, write_participant, write_set
 from bids_app.cli.run import main, may_hold_logs
 from bids_app.errors import MissingInputError, Problems, UsageError
 from bids_app.files import write_json
-from bids_app.outputs import OutputTree, safe_label
+from bids_app.labels import safe_label
+from bids_app.outputs import OutputTree
 from bids_app.surface.mesh import load_mesh
 
 FEW = ("--n-spins", "9", "--n-permutations", "2")

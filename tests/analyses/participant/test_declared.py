@@ -22,7 +22,8 @@ from bids_app.cli.dry_run import folded
 from bids_app.cli.run import main
 from bids_app.config import Config
 from bids_app.files import read_json
-from bids_app.outputs import OutputTree, bidsignore, parse_entities, safe_label, sidecar_of
+from bids_app.labels import safe_label
+from bids_app.outputs import OutputTree, bidsignore, parse_entities, sidecar_of
 from bids_app.surface.gifti import read_gifti
 
 N_VERTICES = 20484

@@ -5,9 +5,16 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
-from bids_app.analyses.ratings.plan import StudyRatings, score_settings_of, whose_ratings
+from bids_app.analyses.ratings.plan import (
+    StudyRatings,
+    find_ratings,
+    score_settings_of,
+    whose_ratings,
+)
 from bids_app.cli.parser import parse_config
+from bids_app.errors import InvalidInputError
 from bids_app.inputs.ratings import Rating, RatingSet
 
 
@@ -45,3 +52,28 @@ def test_for_whom_the_mean_of_the_group_stands_is_named():
     assert told(*own, *mean) == "1 of 3 participants, the group's mean for 02, 03"
     some = told(*own, ("02", "calm"), *mean)
     assert some == "1 of 3 participants, the group's mean for 02 (lively), 03"
+
+
+@pytest.mark.parametrize("scales", [("joy 1", "Joy-1"), ("pleasant (+)", "pleasant (-)")])
+def test_scales_whose_maps_would_have_one_name_are_refused(tmp_path, scales):
+    table = tmp_path / "ratings.tsv"
+    lines = ["\t".join(["stimulus", "time", *scales, "tension"])]
+    lines += [f"calm\t{t}\t{t % 3}\t{t % 4}\t{t % 5}" for t in range(60)]
+    table.write_text("\n".join(lines) + "\n")
+    heard = (SimpleNamespace(stimulus="calm"),)
+    plan = SimpleNamespace(
+        stimuli=(SimpleNamespace(label="calm", duration=60.0),),
+        participants=("01",),
+        runs=(SimpleNamespace(participant="01", presentations=heard),),
+        derivatives=(),
+        raw_dir=None,
+    )
+
+    def found(*options):
+        arguments = ["/tmp", "/tmp/out", "participant", "--ratings", str(table), *options]
+        return find_ratings(parse_config(arguments), plan)
+
+    with pytest.raises(InvalidInputError, match="one name") as caught:
+        found()
+    assert caught.value.found == f"{scales[0]!r}, {scales[1]!r}"
+    assert found("--scales", scales[0], "tension").scales == (scales[0], "tension")
