@@ -13,6 +13,9 @@ from bids_app.encoding.plan import check_stimuli
 from bids_app.errors import BadDataError, check_shape
 from bids_app.seeds import random_phases
 
+MIN_SHARED = 10
+"""Samples that two pieces share at least where they are compared over shifts."""
+
 
 @dataclass(frozen=True)
 class FeatureSimilarity:
@@ -156,6 +159,69 @@ def feature_similarity(
         p = float((1 + np.count_nonzero(null >= r)) / (1 + n_draws))
         out.append(FeatureSimilarity(label, tuple(others), r, p))
     return out
+
+
+def shared_course(gram: NDArray[np.floating], first: slice, second: slice) -> tuple[float, int]:
+    """Correlation of the features of two pieces at the shift where they agree most.
+
+    Features are centered over what overlaps, so that a part of a recording, or one with silence
+    around it, agrees with the recording whatever its features were scaled by.
+
+    Parameters
+    ----------
+    gram : ndarray, shape (n_times, n_times)
+        Inner products of the features of all pieces.
+    first, second : slice
+        Rows of the pieces.
+
+    Returns
+    -------
+    r : float
+        NaN where a piece is shorter than `MIN_SHARED` samples, or nothing changes in it.
+    shift : int
+        Sample of the second piece that is the first sample of the first piece.
+
+    Examples
+    --------
+    >>> features = np.random.default_rng(0).standard_normal((100, 3))
+    >>> both = np.concatenate([features, 2 * features[10:80] + 1])
+    >>> r, shift = shared_course(both @ both.T, slice(0, 100), slice(100, 170))
+    >>> round(r, 3), shift
+    (1.0, -10)
+    """
+    cross, own, theirs = (
+        np.asarray(gram[a, b], dtype=np.float64)
+        for a, b in ((first, second), (first, first), (second, second))
+    )
+    n_first, n_second = cross.shape
+    least = max(MIN_SHARED, -(-min(n_first, n_second) // 2))
+    sums = [_integral(block) for block in (cross, own, theirs)]
+    best = (float("nan"), 0)
+    for shift in range(least - n_first, n_second - least + 1):
+        a, b = max(0, -shift), max(0, shift)
+        n = min(n_first - a, n_second - b)
+        shared, mine, other = (
+            np.trace(block[i : i + n, j : j + n]) - _sum_of(total, i, j, n) / n
+            for block, total, i, j in zip(
+                (cross, own, theirs), sums, (a, a, b), (b, a, b), strict=True
+            )
+        )
+        # What rounding leaves of features that rest is no change.
+        if min(mine, other) <= 1e-6 * max(np.trace(own), np.trace(theirs)) / max(n_first, n_second):
+            continue
+        r = float(shared / np.sqrt(mine * other))
+        if not best[0] >= r:
+            best = (r, shift)
+    return best
+
+
+def _integral(block: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums over all rectangles from the first element on."""
+    return np.pad(block.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+
+
+def _sum_of(total: NDArray[np.float64], i: int, j: int, n: int) -> float:
+    return float(total[i + n, j + n] - total[i, j + n] - total[i + n, j] + total[i, j])
 
 
 def similarity_p(found: Sequence[FeatureSimilarity]) -> float:

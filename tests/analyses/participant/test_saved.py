@@ -9,6 +9,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+import soundfile
 from test_predict import SPACE, fitted  # noqa: F401  (a fixture)
 
 from bids_app.analyses.participant.new_music import (
@@ -140,17 +141,33 @@ def test_one_recording_has_one_name_and_two_have_two(fitted, tmp_path):  # noqa:
 
 
 def test_a_recording_in_another_file_is_refused_as_new(fitted, tmp_path):  # noqa: F811
-    import soundfile
-
     sound, rate = soundfile.read(fitted.audio["two"])
     copied = tmp_path / "copied.flac"
     soundfile.write(copied, sound, rate)
     with pytest.raises(UsageError, match="a saved model was fitted to") as caught:
         predict_music(fitted.path, [copied], tmp_path / "out", fitted.source)
     assert "two" in str(caught.value.found)
-    louder = tmp_path / "louder.wav"
-    soundfile.write(louder, np.roll(sound, rate * 7), rate, subtype="FLOAT")
-    assert predict_music(fitted.path, [louder], tmp_path / "out", fitted.source)
+    changed = {
+        "moved": np.roll(sound, rate * 7),
+        "later": np.concatenate([np.zeros(rate // 20), sound, np.zeros(2 * rate)]),
+        "cut": sound[: int(0.7 * len(sound))],
+    }
+    for name, samples in changed.items():
+        soundfile.write(tmp_path / f"{name}.wav", samples, rate, subtype="FLOAT")
+        with pytest.raises(UsageError, match="the features of two"):
+            predict_music(fitted.path, [tmp_path / f"{name}.wav"], tmp_path / "out", fitted.source)
+    noise = np.random.default_rng(8).standard_normal(len(sound))
+    soundfile.write(tmp_path / "other.wav", 0.1 * noise, rate, subtype="FLOAT")
+    new = [tmp_path / "other.wav"]
+    assert predict_music(fitted.path, new, tmp_path / "out", fitted.source)
+
+
+def test_music_that_is_much_like_known_music_is_told(fitted, tmp_path, caplog):  # noqa: F811
+    sound, rate = soundfile.read(fitted.audio["two"])
+    noise = np.random.default_rng(8).standard_normal(len(sound)) * sound.std()
+    soundfile.write(tmp_path / "noisy.wav", sound + 2.0 * noise, rate, subtype="FLOAT")
+    assert predict_music(fitted.path, [tmp_path / "noisy.wav"], tmp_path / "out", fitted.source)
+    assert "noisy has nearly the features of two" in caplog.text
 
 
 def test_samples_outside_of_the_music_are_refused(fitted, tmp_path):  # noqa: F811
