@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -203,7 +203,7 @@ def predict_new(
     grams: FeatureGrams,
     heard: Sequence[Heard],
     *,
-    layers: Iterable[str] = (),
+    layers: Sequence[str] = (),
 ) -> Iterator[list[Predicted]]:
     """Predictions layer by layer, one per presentation.
 
