@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,7 +162,27 @@ def feature_similarity(
     return out
 
 
-def shared_course(gram: NDArray[np.floating], first: slice, second: slice) -> tuple[float, int]:
+class SharedCourse(NamedTuple):
+    """How alike the features of two pieces are where one is moved against the other.
+
+    Attributes
+    ----------
+    r : float
+        Correlation at the shift where they agree most; NaN where a piece is shorter than
+        `MIN_SHARED` samples, or nothing changes in it.
+    shift : int
+        Sample of the second piece that is then the first sample of the first piece.
+    elsewhere : float
+        Correlation at the next best peak: of a regular beat it is nearly `r`, of one recording in
+        two files it is not. NaN where there is no other peak.
+    """
+
+    r: float
+    shift: int
+    elsewhere: float
+
+
+def shared_course(gram: NDArray[np.floating], first: slice, second: slice) -> SharedCourse:
     """Correlation of the features of two pieces at the shift where they agree most.
 
     Features are centered over what overlaps, so that a part of a recording, or one with silence
@@ -176,18 +197,19 @@ def shared_course(gram: NDArray[np.floating], first: slice, second: slice) -> tu
 
     Returns
     -------
-    r : float
-        NaN where a piece is shorter than `MIN_SHARED` samples, or nothing changes in it.
-    shift : int
-        Sample of the second piece that is the first sample of the first piece.
+    SharedCourse
 
     Examples
     --------
     >>> features = np.random.default_rng(0).standard_normal((100, 3))
     >>> both = np.concatenate([features, 2 * features[10:80] + 1])
-    >>> r, shift = shared_course(both @ both.T, slice(0, 100), slice(100, 170))
-    >>> round(r, 3), shift
-    (1.0, -10)
+    >>> found = shared_course(both @ both.T, slice(0, 100), slice(100, 170))
+    >>> round(found.r, 3), found.shift, found.elsewhere < 0.4
+    (1.0, -10, True)
+    >>> beat = np.tile([[1.0], [0.0], [0.5], [0.0]], (40, 1))
+    >>> found = shared_course(beat @ beat.T, slice(0, 100), slice(100, 160))
+    >>> round(found.r, 3), round(found.elsewhere, 3)
+    (1.0, 1.0)
     """
     cross, own, theirs = (
         np.asarray(gram[a, b], dtype=np.float64)
@@ -196,8 +218,9 @@ def shared_course(gram: NDArray[np.floating], first: slice, second: slice) -> tu
     n_first, n_second = cross.shape
     least = max(MIN_SHARED, -(-min(n_first, n_second) // 2))
     sums = [_integral(block) for block in (cross, own, theirs)]
-    best = (float("nan"), 0)
-    for shift in range(least - n_first, n_second - least + 1):
+    shifts = range(least - n_first, n_second - least + 1)
+    course = np.full(len(shifts) + 2, -np.inf)  # with a place before and behind it
+    for place, shift in enumerate(shifts, start=1):
         a, b = max(0, -shift), max(0, shift)
         n = min(n_first - a, n_second - b)
         shared, mine, other = (
@@ -209,10 +232,15 @@ def shared_course(gram: NDArray[np.floating], first: slice, second: slice) -> tu
         # What rounding leaves of features that rest is no change.
         if min(mine, other) <= 1e-6 * max(np.trace(own), np.trace(theirs)) / max(n_first, n_second):
             continue
-        r = float(shared / np.sqrt(mine * other))
-        if not best[0] >= r:
-            best = (r, shift)
-    return best
+        course[place] = shared / np.sqrt(mine * other)
+    best = int(np.argmax(course))
+    if not np.isfinite(course[best]):
+        return SharedCourse(float("nan"), 0, float("nan"))
+    inner = course[1:-1]
+    peaks = np.isfinite(inner) & (inner >= course[:-2]) & (inner >= course[2:])
+    peaks[best - 1] = False
+    elsewhere = float(inner[peaks].max()) if peaks.any() else float("nan")
+    return SharedCourse(float(course[best]), shifts[best - 1], elsewhere)
 
 
 def _integral(block: NDArray[np.float64]) -> NDArray[np.float64]:
