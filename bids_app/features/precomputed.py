@@ -13,7 +13,7 @@ from scipy.interpolate import interp1d
 from bids_app.errors import BadDataError, MissingInputError, MusencError
 from bids_app.features.layers import LayerOrder
 from bids_app.features.pooling import FeatureSeries, Unit
-from bids_app.features.timing import step_times, window_matrix
+from bids_app.features.timing import LONGEST_STEP, step_times, window_matrix
 from bids_app.inputs.files import is_named, need_content
 from bids_app.inputs.odd_values import equal_step, far_value
 from bids_app.inputs.tables import read_frame, read_rows
@@ -475,8 +475,16 @@ def _check_times(times: np.ndarray, patch_times: np.ndarray, file: Path) -> None
             wanted=f"seconds into the audio file, to about {patch_times[-1]:g} s, without gaps",
             remedy="correct the unit of the times, or compute them for the whole audio file",
         )
-    # A series may begin or end one of its own steps inside the first or last patch.
     slack = float(np.median(np.diff(times)))
+    if slack > LONGEST_STEP:
+        raise BadDataError(
+            "Precomputed features are slower than a response.",
+            where=file,
+            found=f"{slack:g} s between frames",
+            wanted=f"at most {LONGEST_STEP:g} s: of slower features no response could be predicted",
+            remedy="compute them at a higher rate",
+        )
+    # A series may begin or end one of its own steps inside the first or last patch.
     if times[0] > patch_times[0] + slack or times[-1] < patch_times[-1] - slack:
         raise BadDataError(
             "Precomputed features do not cover the stimulus.",

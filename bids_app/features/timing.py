@@ -14,6 +14,8 @@ SAMPLING = "mean of the linear interpolant over the repetition time"
 """How features come to the volumes, for the settings: results of another way are others."""
 CLOCK_TOLERANCE = 0.1
 """Samples whose times differ by no more than this share of a volume are of one time."""
+LONGEST_STEP = 5.0
+"""Seconds between frames: of slower layers no response could be predicted."""
 _ROWS = 512
 # Onsets and repetition times are decimal fractions: a volume at the very end must not be lost.
 _TIME_TOLERANCE = 1e-6

@@ -125,7 +125,7 @@ def tfce_sign_flip(
     height = columns.tested(np.abs(observed) if two_sided else observed)
     count = count_at_least(null_max, height, exact=False)
     return TfceResult(
-        t=columns.t,
+        t=columns.t_map,
         tfce=np.where(np.isfinite(columns.t), observed, np.nan),
         p=columns.spread((identity + count) / (len(flips) + identity)),
         null_max=null_max,

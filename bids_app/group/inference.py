@@ -132,7 +132,7 @@ def sign_flip_max_t(
     total = len(flips) + identity
     p = (identity + count_at_least(null_max, columns.tested(columns.t), exact)) / total
     return SignFlipResult(
-        t=columns.t,
+        t=columns.t_map,
         p=columns.spread(p),
         p_uncorrected=columns.spread((identity + exceed) / total if uncorrected else np.nan),
         n=columns.n,

@@ -18,6 +18,7 @@ FloatArray = npt.NDArray[np.float64]
 TAILS = ("greater", "two-sided")
 # A byte counts up to 255; a block of this many sums of 512 tests stays in the second cache.
 _FLIP_CHUNK = 240
+_NO_SPREAD = 1e7  # what rounding leaves of the spread of equal values
 
 
 def sign_flips(
@@ -128,6 +129,11 @@ class OneSample:
             total = _sum_from_t(t, self._n)
         self._sum = total
         self.t = self.spread(t)
+
+    @property
+    def t_map(self) -> FloatArray:
+        """T where the values differ, NaN where all are equal up to rounding: `t` is infinite."""
+        return np.where(np.abs(self.t) < _NO_SPREAD, self.t, np.nan)
 
     @property
     def n_sizes(self) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from bids_app.errors import BadDataError, InvalidInputError, NoConditionsError
 from bids_app.inputs.labels import meant_by, taken_for
 from bids_app.inputs.names import strip_prefix
+from bids_app.inputs.odd_values import far_value
 from bids_app.inputs.tables import TableRow, is_absent, number_of, read_tsv
 from bids_app.plain import some_of
 
@@ -259,7 +260,8 @@ def read_rating_differences(
         Labels of all participants, which those of the table stand for; without them they count as
         they are written.
     notes : list of str, optional
-        Takes which labels were not taken literally, and which are of nobody.
+        Takes which labels were not taken literally, which are of nobody, and a value that lies far
+        from all others.
 
     Returns
     -------
@@ -309,6 +311,8 @@ def read_rating_differences(
         result[label] = value
     if unknown:
         told.append(f"{', '.join(unknown)} of {path.name}: no participant of the dataset")
+    if far := far_value(list(result.values()), "participants"):
+        told.append(f"{column} of {path.name}: {far}: if it stands for nothing, write n/a")
     if notes is not None:
         notes += told
     return result

@@ -10,8 +10,20 @@ _FEW = 10  # rows that lie on a line by chance
 _ON_THE_LINE = 0.1  # of a step, which rounding leaves
 
 
-def far_value(values: ArrayLike) -> str:
+def far_value(values: ArrayLike, what: str = "samples") -> str:
     """Say that a value lies farther from the others than these from one another, as -999 does.
+
+    Parameters
+    ----------
+    values : array
+        Finite.
+    what : str
+        What they are values of.
+
+    Returns
+    -------
+    str
+        Empty where no value lies far, or there are fewer than four different ones.
 
     Examples
     --------
@@ -27,7 +39,7 @@ def far_value(values: ArrayLike) -> str:
         if min(abs(far - rest)) > rest[-1] - rest[0]:
             n, n_all = int(np.sum(values == far)), np.size(values)
             return (
-                f"{far:g} ({n} of {n_all} samples) lies far from all others ({rest[0]:g} to "
+                f"{far:g} ({n} of {n_all} {what}) lies far from all others ({rest[0]:g} to "
                 f"{rest[-1]:g})"
             )
     return ""

@@ -77,6 +77,9 @@ def _array_of(values: np.ndarray) -> Callable[[Path], object]:
 
 
 def _gradients() -> Iterator[Case]:
+    def thirds(code: float, step: int = 3) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda d: np.where(np.arange(d.size).reshape(d.shape) % step, d, code)
+
     def other(name: str, change: Callable[[np.ndarray], np.ndarray], *says: str) -> Case:
         both = lambda s: [values(change)(p) for p in (s.gradient, s.right_gradient)]  # noqa: E731
         return group_case(f"gradient-{name}", both, 65, *says)
@@ -84,6 +87,8 @@ def _gradients() -> Iterator[Case]:
     yield other("other_mesh", lambda d: d[:, :2562], "5124 vertices", "20484 (fsaverage5)")
     yield other("all_nan", fill(np.nan), "does not vary over a hemisphere")
     yield other("constant", fill(3.0), "does not vary over a hemisphere")
+    yield other("code", thirds(-999), "lies far from all others", "NaN")
+    yield other("outlier", thirds(1e30, 9000), "1e+30", "lies far from all others")
     yield other("infinite", fill(np.inf), "does not vary over a hemisphere")
     yield one_file("all_nan", "right_gradient", values(fill(np.nan)), 65, "hemisphere R")
     yield one_file(

@@ -403,6 +403,7 @@ def test_windows_without_frames_are_refused_and_others_end_with_them(rng):
         (lambda t: 1000 * t, "much more than(.|\n)*in milliseconds they would fit"),
         (lambda t: 3 * t, "much more than the stimulus"),
         (lambda t: t / 60, "do not cover"),
+        (lambda t: t[[0, -1]], "slower than a response(.|\n)*s between frames"),
         (lambda t: np.where(t > 15, t + 20, t), "have a gap(.|\n)*20.1 s between"),
     ],
 )

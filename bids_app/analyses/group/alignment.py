@@ -48,6 +48,7 @@ from bids_app.group import (
 )
 from bids_app.group.claims import PARTIAL, PEOPLE, PLACE, LevelTest
 from bids_app.inputs.files import need_content
+from bids_app.inputs.odd_values import far_value
 from bids_app.loading import load_gifti
 from bids_app.meshes import FSLR, N_VERTICES
 from bids_app.outputs import STRUCTURES, OutputTree, sidecar_of
@@ -324,6 +325,14 @@ def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:
                 wanted="a map of both hemispheres",
                 remedy="give a gradient of the whole cortex",
             )
+    if far := far_value(values[np.isfinite(values) & (values != 0)], "vertices"):
+        raise BadDataError(
+            "A gradient holds a code for missing values, or one that is no part of it.",
+            where=", ".join(map(str, files)),
+            found=far,
+            wanted="values of one map, NaN where there is none",
+            remedy="write NaN in place of the code; rank the values if they are meant",
+        )
 
 
 def missing_gradient(option: str, space: str) -> str:

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from bids_app.errors import BadDataError, MusencError, UsageError
 from bids_app.features.networks.contract import AudioNetwork
+from bids_app.features.timing import LONGEST_STEP
 
 HIGHEST_RATE = 768_000
-LONGEST_STEP = 5.0
-"""Seconds between frames: of slower layers no response could be predicted."""
 LONGEST_EDGE = 15.0
 """Seconds before the first frame: half of the longest window that a published network has."""
 _SLACK = 1.0
@@ -147,9 +146,11 @@ class CheckedNetwork:
             raise self._wrong("layers is no sequence of names", repr(layers), "names in order")
         self.layers = tuple(layers)
         blank = [name for name in self.layers if not isinstance(name, str) or not name.strip()]
-        blank += [name for name in self.layers if name in (".", "..")]
         if blank or not self.layers:
             raise self._wrong("layers lacks names", repr(self.layers), "at least one name")
+        if folders := [name for name in self.layers if name in (".", "..")]:
+            found = f"a layer called {', '.join(folders)}"
+            raise self._wrong("a layer has the name of a folder", found, "names for files")
         repeated = sorted({name for name in self.layers if self.layers.count(name) > 1})
         if repeated:
             raise self._wrong("layers repeats names", ", ".join(repeated), "names of their own")

@@ -402,6 +402,21 @@ def test_rating_differences_of_labels_that_a_spreadsheet_wrote(tmp_path, written
         read_rating_differences(path, column="x", there=["01", "02"])
 
 
+def test_a_code_for_missing_values_among_rating_differences_is_told(tmp_path):
+    path = tmp_path / "participants.tsv"
+    values = [0.5, -1.0, 2.0, 0.1, -999]
+    rows = [f"sub-0{n}\t{value}\n" for n, value in enumerate(values, start=1)]
+    path.write_text("participant_id\tx\n" + "".join(rows))
+    notes = []
+    read_rating_differences(path, column="x", notes=notes)
+    (told,) = notes
+    assert "x of participants.tsv: -999 (1 of 5 participants) lies far from all others" in told
+    path.write_text("participant_id\tx\n" + "".join(rows[:-1]))
+    notes = []
+    read_rating_differences(path, column="x", notes=notes)
+    assert notes == []
+
+
 @pytest.mark.parametrize(("factor", "extra"), [(1000, 0), (1, 1.7e9), (1, -500)])
 def test_trials_of_another_clock_are_refused(factor, extra):
     onsets = np.array([10.0, 20.0, 30.0]) * factor + extra

@@ -154,7 +154,7 @@ def with_attribute(name, value):
         ("layers", {"loud", "deep"}, r"layers is no sequence"),
         ("layers", (), r"layers lacks names"),
         ("layers", ("loud", ""), r"layers lacks names"),
-        ("layers", ("loud", ".."), r"layers lacks names"),
+        ("layers", ("loud", ".."), r"a layer has the name of a folder"),
         ("layers", ("loud", 2), r"layers lacks names"),
         ("layers", ("loud", "deep", "loud"), r"layers repeats names.*loud"),
         ("identity", "", r"identity is empty"),
