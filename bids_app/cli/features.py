@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bids_app.cli.parser import add_option
-from bids_app.config import DEFAULT_FEATURES, Model, Running
+from bids_app.config import (
+    DEFAULT_FEATURES,
+    Model,
+    Places,
+    Running,
+    Stimuli,
+    with_places,
+)
 from bids_app.config.options import at_least
 from bids_app.errors import MissingInputError, UsageError
 from bids_app.features.registry import find_space
@@ -53,6 +60,8 @@ def add_features(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     one = {"nargs": None, "default": DEFAULT_FEATURES, "help": "%(spaces)s"}
     add_option(parser, Model, "features", **one)
+    for name in ("notes_dir", "notes_corpus"):
+        add_option(parser, Stimuli, name)
     add_option(parser, Model, "layers")
     add_option(parser, Model, "weights")
     add_option(parser, Model, "hop", help="seconds between samples")
@@ -176,17 +185,26 @@ def _export(options: argparse.Namespace) -> int:
             wanted="a folder",
             remedy="give one with -o DIR, or --check NETWORK to write nothing",
         )
+    from bids_app.features.audio import audio_duration
     from bids_app.features.export import export_features
     from bids_app.features.vggish import resolve_device
     from bids_app.resources import find_weights
 
-    row = find_space(options.features)
+    places = Places(options.notes_dir, options.notes_corpus)
+    row = find_space(features := with_places(options.features, places))
+    remarks = {
+        remark: None
+        for path in (options.audio if row.remarks else ())
+        for remark in row.remarks_on(path.stem, path, audio_duration(path))
+    }
+    for remark in remarks:
+        LOGGER.warning("%s", remark)
     files = export_features(
         options.audio,
         options.output_dir,
         weights=find_weights(row.weights or options.vggish_weights) if row.network else None,
         layers=options.layers,
-        features=options.features,
+        features=features,
         device=resolve_device(options.device) if row.is_network else "cpu",
         hop=options.hop,
         preset=options.preset,

@@ -74,6 +74,21 @@ def test_precomputed_times_that_do_not_cover_the_audio(sound, tmp_path, capsys):
     assert "whole audio file" in message
 
 
+def test_notes_lie_where_the_option_says_and_their_remarks_are_told(sound, tmp_path, capsys):
+    notes = tmp_path / "scores" / "song_notes.tsv"
+    notes.parent.mkdir()
+    rows = "".join(f"{0.2 * k:g}\t0.2\t{60 + k % 5}\n" for k in range(50))
+    notes.write_text("onset\tduration\tpitch\n" + rows)
+    own = ("-o", tmp_path / "out", "--features", "notes", "--no-picture")
+    assert call(sound, *own) == 66
+    assert "--notes-dir" in capsys.readouterr().err
+    assert call(sound, *own, "--notes-dir", notes.parent) == 0
+    told = capsys.readouterr()
+    told = told.out + told.err
+    assert "song: the notes of song_notes.tsv end at 10.0 s, the recording at 3.0 s" in told
+    assert "so the layers ltm and both are left out" in told
+
+
 def test_a_dataset_that_is_not_there_is_told_as_such(tmp_path, capsys):
     assert call(tmp_path / "nodata", tmp_path / "out", "--cache-dir", tmp_path / "cache") == 66
     message = capsys.readouterr().err
