@@ -12,6 +12,7 @@ from bids_app.features.compiled import compiled_alone
 
 SHIFTS = (2.0, -6.0)
 """Semitones of the copies: a whole tone up, a tritone down."""
+_WINDOW = 2048  # samples of librosa's phase vocoder
 
 
 @compiled_alone(np.hanning(4096), 22050)
@@ -37,7 +38,7 @@ def dissonant_twin(
     Raises
     ------
     BadDataError
-        A silent sound or one that is not finite.
+        A sound that is silent, not finite, or shorter than a window.
     UsageError
         No shift, one that is not finite, or a sample rate that is not positive.
 
@@ -64,6 +65,14 @@ def dissonant_twin(
             found=(tuple(shifts), sample_rate),
             wanted="one finite shift or more, and a positive sample rate",
             remedy="give for example shifts=(1, -6)",
+        )
+    if sound.size < _WINDOW:
+        raise BadDataError(
+            "A sound is shorter than a window of the phase vocoder.",
+            where="audio",
+            found=f"{sound.size} samples",
+            wanted=f"{_WINDOW} or more",
+            remedy="give the whole recording",
         )
     loudness = float(np.sqrt(np.mean(sound**2)))
     if not 0 < loudness < np.inf:

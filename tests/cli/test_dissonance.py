@@ -65,7 +65,9 @@ def test_what_would_clip_is_softer_and_said(tmp_path, capsys):
 
 def test_what_has_no_twin_is_refused(tmp_path):
     with pytest.raises(BadDataError, match="silent"):
-        dissonant_twin(np.zeros(1000), RATE)
+        dissonant_twin(np.zeros(4000), RATE)
+    with pytest.raises(BadDataError, match=r"shorter than a window(.|\n)*1000 samples"):
+        dissonant_twin(np.ones(1000), RATE)
     with pytest.raises(UsageError):
         dissonant_twin(tone(440.0), RATE, ())
     assert main(["dissonance", str(tmp_path / "none.wav")]) == 66
