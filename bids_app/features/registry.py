@@ -257,6 +257,15 @@ class Space:
             return []
         return self.remarks(self.argument, label, Path(audio), duration)
 
+    def seconds_per_step(self, label: str, duration: float) -> float:
+        """Seconds of a step of a stimulus that lasts `duration` seconds."""
+        from bids_app.features.timing import step_times
+
+        step = self.step or STEP
+        if self.clock is None:
+            return step
+        return self.clock(self.argument, label, step_times(duration, step), step)[1]
+
     def sound(self, label: str, path: str | Path) -> Sound:
         """An audio file, and when its values are wanted.
 

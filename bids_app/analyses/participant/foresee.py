@@ -20,7 +20,7 @@ from bids_app.encoding.gram import delay_samples, kept_rows
 from bids_app.encoding.plan import rows_present
 from bids_app.errors import BadDataError, UsageError
 from bids_app.features.logmel import PATCH_SECONDS
-from bids_app.features.registry import find_space
+from bids_app.features.registry import Space, find_space
 from bids_app.features.timing import stimulus_rows
 from bids_app.inputs.records import BoldRun, StudyPlan, different_trs
 from bids_app.meshes import FSLR
@@ -30,6 +30,8 @@ from bids_app.surface.cortex import read_cortex_mask
 from bids_app.surface.mesh import load_mesh
 from bids_app.surface.painted import regions_of
 from bids_app.surface.responses import degrees_of_freedom
+
+_OTHER_CLOCK = 1.5  # times as long as the shortest step
 
 
 def foresee(config: Config, plan: StudyPlan) -> dict[str, list[str]]:
@@ -143,7 +145,7 @@ def with_remarks(config: Config, plan: StudyPlan) -> StudyPlan:
         if row.remarks is not None:
             left_out = row.layer_order(music).left_out.items()
             lacking = (f"{row.name}: no layer {layer}: {reason}" for layer, reason in left_out)
-            told[""] = (*lacking, *rivals.get(features, ()))
+            told[""] = (*lacking, *rivals.get(features, ()), *_other_clocks(row, plan))
         if any(told.values()):
             remarks[features] = told
     every = [text for told in remarks.values() for texts in told.values() for text in texts]
@@ -156,6 +158,19 @@ def with_remarks(config: Config, plan: StudyPlan) -> StudyPlan:
     ):
         every.append("--notes-dir and --notes-corpus belong to --features notes: not used here")
     return replace(plan, warnings=_with(plan.warnings, every), remarks=remarks)
+
+
+def _other_clocks(row: Space, plan: StudyPlan) -> list[str]:
+    """Steps of a space that last far longer in some music than in other, which blurs it more."""
+    seconds = {one.label: row.seconds_per_step(one.label, one.duration) for one in plan.stimuli}
+    shortest = min(seconds.values(), default=0.0)
+    slow = [f"{name} ({s:g} s)" for name, s in seconds.items() if s > _OTHER_CLOCK * shortest]
+    if not slow:
+        return []
+    return [
+        f"{row.name}: a step lasts {shortest:g} s in other music, but far longer in "
+        f"{some_of(slow, 6)}: the layers are not the same there"
+    ]
 
 
 def without_density(config: Config) -> dict[str, tuple[str, ...]]:

@@ -181,6 +181,23 @@ def test_remarks_on_features_belong_to_their_model_and_change_no_run(tree):
     assert remarks_of(found, "envelope", {"piecea"}) == ()
 
 
+def test_music_of_which_a_space_has_far_slower_steps_is_named(tree, tmp_path):
+    plan = plan_study(tree.root)
+    seconds = {one.label: one.duration for one in plan.stimuli}
+
+    def warnings(slow):
+        for label, step in (("piecea", 0.5), ("pieceb", slow)):
+            times = np.arange(step / 2, seconds[label], step)
+            rows = "".join(f"{time:g}\t{k * k % 7}\n" for k, time in enumerate(times))
+            (tmp_path / f"{label}.tsv").write_text("time\tx\n" + rows)
+        config = config_of(tree, features=(f"precomputed:{tmp_path}",))
+        return [text for text in with_remarks(config, plan).warnings if "far longer" in text]
+
+    (told,) = warnings(2.0)
+    assert "a step lasts 0.5 s in other music, but far longer in pieceb (2 s)" in told
+    assert warnings(0.6) == []
+
+
 def test_density_is_named_as_a_rival_until_a_joint_model_has_it():
     given = ["/d", "/o", "participant", "--features", "notes", "envelope", "--notes-corpus", "/k"]
     ((told,),) = without_density(parse_config(given)).values()
