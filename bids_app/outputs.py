@@ -37,6 +37,8 @@ ENTITY_ORDER = (
     "desc",
 )
 HEMISPHERES = ("L", "R")
+SIDES_OF_WORDS = {"L": "L", "lh": "L", "left": "L", "R": "R", "rh": "R", "right": "R"}
+"""What parts of file names call a hemisphere."""
 STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
 CONDITIONS_LABEL = "conditions"
 STATMAP = ("statmap", ".func.gii")
@@ -213,7 +215,7 @@ def files_label(path: Path, entities: Sequence[str]) -> str:
     words = [
         word
         for word in re.split(r"[^a-zA-Z0-9]+", stem)
-        if word not in ("hemi", "L", "R", "lh", "rh", "left", "right")
+        if word != "hemi" and word not in SIDES_OF_WORDS
     ]
     folder = re.sub(r"[^a-zA-Z0-9]", "", path.absolute().parent.name)
     return "".join(found or words) or folder or "file"

@@ -16,13 +16,11 @@ from bids_app.outputs import STAT_DESCRIPTIONS
 Output = MapOutput | TableOutput
 EACH = {
     "contrast": "contrast",
-    "courses": "rating scale",
     "fold": "held-out piece",
     "lags": "seed and target",
     "maps": "feature scanned",
     "piece": "feature scanned and piece",
     "presentation": "presentation of a piece",
-    "quality": "run",
     "rest": "resting run",
     "run": "run with music",
     "scale": "rating scale",
@@ -64,35 +62,56 @@ def _table(outputs: Iterable[Output], start: str) -> Iterator[str]:
     yield from dict.fromkeys(_row(one, start) for one in outputs)
 
 
-PLACES = {
+HEARD = {
+    "fold": "_stim-<piece>",
+    "piece": "_stim-<piece>",
+    "presentation": "[_ses-<session>]_task-<task>[_run-<run>]_stim-<piece>",
+    "rest": "[_ses-<session>]_task-<task>[_run-<run>]",
+    "run": "[_ses-<session>]_task-<task>[_run-<run>]",
+    "turned": "_stim-<piece>",
+}
+"""Entities of what was heard, which come first."""
+FEATURES = {
     "contrast": "_feature-<contrast>",
+    "maps": "_feature-<feature>",
+    "piece": "_feature-<feature>",
     "scale": "_feature-<scale>",
+    "tables": "_feature-<feature>",
     "turned": "_feature-<scale>",
 }
-"""Entities of the place of an output before its statistic."""
+"""Entities before the statistic."""
 DESCS = {
+    "fold": "{joint,beyond,past,future}",
+    "r": "beyond",
     "reduced": "lowlevel",
     "share": "share<Space>",
+    "table": "{joint,beyond}",
     "unique": "unique<Space>",
     "window": "{past,future}",
 }
 """Descriptions that outputs have by what there is one of each of."""
+PLAIN = ("fold", "r")
+"""Of these, what some analyses have without a description."""
 BOLD = {"clean": "cleaned response, from which confounds and drift are removed"}
 """Series, which have no statistic, by their description."""
 
 
 def _row(one: Output, start: str) -> str:
-    place = ("_model-<model>" if one.of_model else "") + PLACES.get(one.each, "")
+    heard = HEARD.get(one.each, "")
+    place = ("_model-<model>" if one.of_model else "") + FEATURES.get(one.each, "")
+    desc = f"_desc-{name}" if (name := one.desc or DESCS.get(one.each, "")) else ""
     if isinstance(one, TableOutput):
-        desc = f"_desc-{name}" if (name := one.desc or DESCS.get(one.each, "")) else ""
         suffix = f"_{one.suffix}" if one.suffix else ""
         columns = ", ".join(f"`{name}`" for name in list(one.columns)[:12])
         more = ", ..." if len(one.columns) > 12 else ""
-        return _cells(f"`{start}{place}{desc}{suffix}.tsv`", EACH.get(one.each, ""), columns + more)
+        name = f"`{start}{heard}{place}{desc}{suffix}.tsv`"
+        return _cells(name, EACH.get(one.each, ""), columns + more)
     stat = f"_stat-{one.stat}" if one.stat else ""
-    desc = f"_desc-{name}" if (name := one.desc or DESCS.get(one.each, "")) else ""
+    if one.each in PLAIN:
+        desc = f"[{desc}]"
     text = one.description or STAT_DESCRIPTIONS.get(one.stat) or BOLD[one.desc]
-    return _cells(f"`*{place}{stat}{desc}_{one.suffix}.func.gii`", EACH.get(one.each, ""), text)
+    name = f"`*{heard and heard + '_*'}{place}{stat}{desc}_{one.suffix}.func.gii`"
+    return _cells(name, EACH.get(one.each, ""), text)
 
 
 def _cells(*cells: str) -> str:

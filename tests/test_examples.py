@@ -60,6 +60,40 @@ def test_generated_pages_name_every_option_and_output(tmp_path, monkeypatch):
         assert name in outputs, name
 
 
+def test_the_list_of_outputs_has_the_names_that_files_get(tmp_path):
+    from listed_names import unlisted
+
+    from bids_app.analyses.declare import Part
+    from bids_app.analyses.participant.analysis import map_entities, table_entities
+    from bids_app.analyses.participant.joint import BEYOND, JOINT, joint_parts
+    from bids_app.analyses.participant.lag_maps import LAG_SCAN, lag_parts
+    from bids_app.analyses.participant.rest_runs import REST
+    from bids_app.outputs import OutputTree
+
+    place = {"ses": "1", "task": "rest", "run": "2"}
+    cases = (
+        (LAG_SCAN, lag_parts("envelope", ["a piece"])),
+        (JOINT, joint_parts("both", ["envelope", "vggish"], ["calm"], [])),
+        (BEYOND, joint_parts("vggish", [], ["calm"], ["fc1", "fc2"])),
+        (REST, [Part(), Part("rest", place)]),
+    )
+    tree, names = OutputTree(tmp_path), []
+    for row, parts in cases:
+        model = row.model or "vggish"
+        own = []
+        for part in parts:
+            for one in (one for one in row.maps if one.each == part.each):
+                entities = map_entities(one, part, model)
+                path = tree.map_file("01", "L", "fsaverage5", suffix=one.suffix, **entities)
+                own.append(path.name)
+            for one in (one for one in row.tables if one.each == part.each):
+                entities = table_entities(one, part, model)
+                own.append(tree.participant_file("01", f"{one.suffix}.tsv", **entities).name)
+        assert len(own) >= len(row.maps) + len(row.tables), row
+        names += own
+    assert unlisted(names, "Of a participant") == []
+
+
 def test_every_message_has_a_place_of_its_own_and_tells_it(tmp_path, capfd):
     from bids_app.cli import tools
     from bids_app.cli.messages import messages, messages_page, sources

@@ -64,7 +64,7 @@ def add_features(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         add_option(parser, Stimuli, name)
     add_option(parser, Model, "layers")
     add_option(parser, Model, "weights")
-    add_option(parser, Model, "hop", help="seconds between samples")
+    add_option(parser, Model, "hop", help="seconds between patches of VGGish")
     add_option(parser, Running, "device")
     parser.add_argument(
         "--preset",

@@ -683,7 +683,7 @@ def find_space(features: str, option: str = "--features") -> Space:
             wanted=spaces_text(),
             remedy=f"the layer {name} is named {' or '.join(within)}"
             if option == LAG_SCAN and within
-            else None,
+            else "give one of these; the pages on features and networks say what each is",
         )
     if argument or row.optional:
         row = replace(row, argument=argument, values=partial(row.values, argument))

@@ -16,9 +16,10 @@ from bids_app.inputs.files import need_content
 from bids_app.labels import safe_label
 from bids_app.loading import load_annotation, load_gifti
 from bids_app.meshes import DENSITIES, N_VERTICES
-from bids_app.outputs import HEMISPHERES, STRUCTURES, files_label
+from bids_app.outputs import HEMISPHERES, files_label
 from bids_app.resources import cortex_mask_paths, networks_paths
 from bids_app.surface.cortex import NO_CORTEX
+from bids_app.surface.sides import check_sides
 
 WANTED = "[NAME=]LEFT,RIGHT: two .annot or .label.gii files"
 BOTH = "both"
@@ -153,7 +154,7 @@ def read_atlas(option: str, n_vertices: int) -> Atlas:
     names: dict[int, str] = {}
     hemispheres: dict[int, str] = {}
     for hemi, path in zip(HEMISPHERES, files, strict=True):
-        keys, key_names = _read(path, hemi)
+        keys, key_names = _read(path)
         if len(keys) != n_vertices // 2:
             raise BadDataError(
                 "An atlas is on another mesh than the maps.",
@@ -177,6 +178,7 @@ def read_atlas(option: str, n_vertices: int) -> Atlas:
             names[number] = key_names.get(key) or str(key)
             hemispheres[number] = hemi
         regions.append(own)
+    check_sides(files, "--atlas or --networks")
     return Atlas(label, np.concatenate(regions), names, hemispheres, files)
 
 
@@ -252,7 +254,7 @@ def _is_region(key: int, name: str) -> bool:
     return key > 0 and name != "???" and not any(word in letters for word in NO_CORTEX)
 
 
-def _read(path: Path, hemi: str) -> tuple[NDArray[np.int64], dict[int, str]]:
+def _read(path: Path) -> tuple[NDArray[np.int64], dict[int, str]]:
     """Key of every vertex and names of the keys."""
     wanted = "a FreeSurfer annotation or a label GIFTI"
     with reading(path, "An atlas file cannot be read.", wanted=wanted):
@@ -263,17 +265,7 @@ def _read(path: Path, hemi: str) -> tuple[NDArray[np.int64], dict[int, str]]:
         if keys.ndim != 1 or not (keys == np.rint(keys)).all():
             raise ValueError(f"shape {keys.shape}, or values that are no whole numbers")
         keys = keys.astype(np.int64)
-        structure = image.meta.get("AnatomicalStructurePrimary")
-        names = {int(one.key): str(one.label or "") for one in image.labeltable.labels}
-    if structure in set(STRUCTURES.values()) - {STRUCTURES[hemi]}:
-        raise BadDataError(
-            "An atlas file is of the other hemisphere.",
-            where=path,
-            found=structure,
-            wanted=STRUCTURES[hemi],
-            remedy="give the left file first: --atlas LEFT,RIGHT",
-        )
-    return keys, names
+        return keys, {int(one.key): str(one.label or "") for one in image.labeltable.labels}
 
 
 def _read_annotation(path: Path) -> tuple[NDArray[np.int64], dict[int, str]]:

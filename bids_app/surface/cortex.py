@@ -26,6 +26,7 @@ from bids_app.resources import (
 )
 from bids_app.surface.gifti import read_gifti, read_surface
 from bids_app.surface.mesh import Hemisphere, SurfaceMesh, adjacency_matrix, load_mesh
+from bids_app.surface.sides import check_sides
 
 BoolArray = NDArray[np.bool_]
 NO_CORTEX = ("unknown", "medialwall", "background", "corpuscallosum")
@@ -221,8 +222,9 @@ def read_cortex_mask(files: Sequence[Path], n_vertices: int) -> NDArray[np.bool_
             wanted="LEFT,RIGHT",
             remedy="give a file per hemisphere with a comma between: LEFT,RIGHT",
         )
-    sides = ("L", "R") if len(paths) == 2 else (None,)
-    parts = [_read(path, side) for path, side in zip(paths, sides, strict=True)]
+    parts = [_read(path) for path in paths]
+    if len(paths) == 2:
+        check_sides(paths, "--cortex-mask")
     wanted = n_vertices // len(parts)
     for path, part in zip(paths, parts, strict=True):
         if part.shape != (wanted,):
@@ -244,7 +246,7 @@ def read_cortex_mask(files: Sequence[Path], n_vertices: int) -> NDArray[np.bool_
     return np.concatenate(parts)
 
 
-def _read(path: Path, side: str | None) -> NDArray[np.bool_]:
+def _read(path: Path) -> NDArray[np.bool_]:
     if not path.is_file():
         raise MissingInputError(
             "The file of --cortex-mask is not there.",
@@ -257,22 +259,13 @@ def _read(path: Path, side: str | None) -> NDArray[np.bool_]:
     wanted = "label or shape GIFTI, or one number per line"
     with reading(path, "The cortex mask cannot be read.", wanted=wanted):
         if path.name.endswith(".gii"):
-            return _read_gifti(path, side)
+            return _read_gifti(path)
         values = load_numbers(path, separator="," if path.suffix == ".csv" else None)
         return np.asarray(np.isfinite(values) & (values != 0))
 
 
-def _read_gifti(path: Path, side: str | None) -> NDArray[np.bool_]:
+def _read_gifti(path: Path) -> NDArray[np.bool_]:
     image: Any = load_gifti(path)
-    structure = image.meta.get("AnatomicalStructurePrimary")
-    if side is not None and structure in set(STRUCTURES.values()) - {STRUCTURES[side]}:
-        raise BadDataError(
-            "The cortex mask is of the other hemisphere.",
-            where=path,
-            found=structure,
-            wanted=STRUCTURES[side],
-            remedy="give the left file first: --cortex-mask LEFT,RIGHT",
-        )
     values = np.asarray(image.darrays[0].data)
     cortex = np.isfinite(values) & (values != 0)
     for label in image.labeltable.labels:

@@ -89,7 +89,10 @@ def _gradients() -> Iterator[Case]:
     yield other("constant", fill(3.0), "does not vary over a hemisphere")
     yield other("code", thirds(-999), "lies far from all others", "NaN")
     yield other("outlier", thirds(1e30, 9000), "1e+30", "lies far from all others")
-    yield other("infinite", fill(np.inf), "does not vary over a hemisphere")
+    yield other("all_infinite", fill(np.inf), "does not vary over a hemisphere")
+    yield other("infinite", thirds(np.inf, 9000), "infinity (4 of 20484 vertices)")
+    yield other("two_maps", lambda d: np.vstack([d, -d]), "several maps", "2 maps")
+    yield group_case("gradient-labels", _regions_for_gradient, 65, "holds labels", "--atlas")
     yield one_file("all_nan", "right_gradient", values(fill(np.nan)), 65, "hemisphere R")
     yield one_file(
         "other_mesh", "right_gradient", values(lambda d: d[:, :642]), 65, "10884 vertices"
@@ -106,6 +109,12 @@ def _gradients() -> Iterator[Case]:
         yield group_case(
             f"gradient-{name}", lambda s: None, code, words, options=("--gradient", option)
         )
+
+
+def _regions_for_gradient(study: GroupStudy) -> None:
+    for path, regions in ((study.gradient, study.atlas), (study.right_gradient, study.right_atlas)):
+        path.unlink()
+        shutil.copy(regions, path)
 
 
 def _atlases() -> Iterator[Case]:

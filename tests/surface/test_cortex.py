@@ -72,7 +72,7 @@ def test_wrong_files_are_refused(tmp_path):
     right = gifti(tmp_path / "r.shape.gii", RIGHT, "CortexRight")
     empty = gifti(tmp_path / "e.shape.gii", 0 * LEFT, "CortexLeft")
     (tmp_path / "words.csv").write_text("a\nb\n")
-    with pytest.raises(BadDataError, match="other hemisphere"):
+    with pytest.raises(BadDataError, match="hemispheres are exchanged"):
         read_cortex_mask([right, left], 12)
     with pytest.raises(BadDataError, match="another mesh"):
         read_cortex_mask([left, right], 20)

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from bids.layout import BIDSLayout
 from listed import listed, written
+from listed_names import unlisted
 from matplotlib import pyplot
 from nilearn.datasets import load_fsaverage
 from nilearn.surface import SurfaceImage
@@ -82,6 +83,13 @@ def test_every_participant_map_is_there_for_both_hemispheres(analyzed):
             assert kinds == PARTICIPANT_MAPS
         assert len(list(folder.glob("*_desc-clean_bold.func.gii"))) == 6
         assert (analyzed.output_dir / f"sub-{label}.html").stat().st_size > 10_000
+
+
+def test_the_list_of_outputs_has_every_file_of_a_participant(analyzed):
+    folder = OutputTree(analyzed.output_dir).participant_dir("01")
+    names = [path.name for path in folder.iterdir() if path.name.endswith((".func.gii", ".tsv"))]
+    assert len(names) > 50
+    assert unlisted(names, "Of a participant") == []
 
 
 def test_every_group_map_and_table_is_there(analyzed):

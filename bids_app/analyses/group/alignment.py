@@ -51,7 +51,7 @@ from bids_app.inputs.files import need_content
 from bids_app.inputs.odd_values import far_value
 from bids_app.loading import load_gifti
 from bids_app.meshes import FSLR, N_VERTICES
-from bids_app.outputs import STRUCTURES, OutputTree, sidecar_of
+from bids_app.outputs import HEMISPHERES, OutputTree, sidecar_of
 from bids_app.resources import (
     BUNDLED_CORTEX,
     FIRST_GRADIENT,
@@ -69,10 +69,12 @@ from bids_app.surface.gifti import read_gifti, read_surface
 from bids_app.surface.lag import auditory_vertices
 from bids_app.surface.mesh import SurfaceMesh, load_mesh
 from bids_app.surface.resample import resample_barycentric
+from bids_app.surface.sides import check_sides
 
 LOGGER = logging.getLogger("bids_app.analyses")
 
 MIN_VERTICES = 100  # fewer say nothing about a part of the mask
+_LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
 AUDITORY_RADIUS = 30.0  # mm around Heschl's gyrus: superior temporal plane and gyrus
 
 
@@ -223,7 +225,9 @@ def load_gradient(option: str, space: str) -> Gradient:
         )
     chosen = gradient_files(option)
     files, label = chosen.paths, chosen.label
-    values = np.concatenate([read_gifti(path)[0] for path in files]).astype(np.float64)
+    values = np.concatenate([_read_map(path) for path in files])
+    if len(files) == 2:
+        check_sides(files, "--gradient")
     _check_halves(values, files)
     record: dict[str, Any] = {
         "Name": chosen.name,
@@ -296,26 +300,41 @@ def _ends_of_file(values: NDArray[np.float64], mesh: SurfaceMesh) -> dict[str, A
     return asdict(turned) | means | {"flipped": False}
 
 
-def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:
-    """Refuse hemispheres that are exchanged or hold no map.
+def _read_map(path: Path) -> NDArray[np.float64]:
+    """The only map of a file.
 
     Raises
     ------
     BadDataError
     """
-    sides = ("L", "R")
-    named = [load_gifti(path).meta.get("AnatomicalStructurePrimary") for path in files]
-    if len(files) == 2 and any(
-        name == STRUCTURES[side] for name, side in zip(named, reversed(sides), strict=True)
-    ):
+    rows = read_gifti(path)
+    if len(rows) > 1:
         raise BadDataError(
-            "The gradient's hemispheres are exchanged.",
-            where=", ".join(map(str, files)),
-            found=", ".join(map(str, named)),
-            wanted="CortexLeft, then CortexRight",
-            remedy="give --gradient LEFT.func.gii,RIGHT.func.gii",
+            "A gradient file holds several maps.",
+            where=path,
+            found=f"{len(rows)} maps",
+            wanted="one map",
+            remedy="write the map that is meant to a file of its own, and give that to --gradient",
         )
-    for side, half in zip(sides, np.array_split(values, 2), strict=True):
+    if any(array.intent == _LABEL_INTENT for array in load_gifti(path).darrays):
+        raise BadDataError(
+            "A gradient file holds labels.",
+            where=path,
+            found="numbers of regions",
+            wanted="a map of values (.func.gii, .shape.gii)",
+            remedy="give regions to --atlas",
+        )
+    return rows[0].astype(np.float64)
+
+
+def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:
+    """Refuse hemispheres that hold no map.
+
+    Raises
+    ------
+    BadDataError
+    """
+    for side, half in zip(HEMISPHERES, np.array_split(values, 2), strict=True):
         finite = half[np.isfinite(half)]
         if finite.size == 0 or np.ptp(finite) == 0:
             raise BadDataError(
@@ -325,7 +344,11 @@ def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:
                 wanted="a map of both hemispheres",
                 remedy="give a gradient of the whole cortex",
             )
-    if far := far_value(values[np.isfinite(values) & (values != 0)], "vertices"):
+    if n_infinite := int(np.isinf(values).sum()):
+        far = f"infinity ({n_infinite} of {values.size} vertices)"
+    else:
+        far = far_value(values[np.isfinite(values) & (values != 0)], "vertices")
+    if far:
         raise BadDataError(
             "A gradient holds a code for missing values, or one that is no part of it.",
             where=", ".join(map(str, files)),

@@ -438,7 +438,7 @@ ENCODING: ParticipantAnalysis = ParticipantAnalysis(
             "p",
             "p_max",
             "whether presentations of the same piece have something in common: p of their mean "
-            "correlation, random phases, corrected over vertices",
+            "correlation, noise of the vertex' own class, corrected over vertices",
             desc=f"{REPEATS_DESC}maxt",
             each="repeats",
         ),
