@@ -215,9 +215,16 @@ def gradient_picture(files: GroupFiles, mesh: SurfaceMesh) -> Block:
         alt="The cortical gradient on the inflated cortex, lateral and medial views of both"
         " hemispheres",
         caption=f"The gradient on this mesh; {gradient_ends(files)}. Gray: medial wall, left out."
-        f"{_made_from(files)}",
+        f"{_warnings(files)}{_made_from(files)}",
         source=_gradient_label(files),
     )
+
+
+def _warnings(files: GroupFiles) -> str:
+    """What looks wrong about the gradient's file."""
+    record = files.alignment.get("gradient")
+    told = record.get("Warnings") if isinstance(record, Mapping) else None
+    return "".join(f" {one}." for one in told or ())
 
 
 def _made_from(files: GroupFiles) -> str:

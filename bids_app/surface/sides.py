@@ -79,8 +79,10 @@ def check_sides(files: Sequence[Path], option: str) -> None:
 def _told(path: Path) -> tuple[str | None, str]:
     """Hemisphere of a file, and the words that say it."""
     if path.name.endswith(".gii"):
-        structure = load_gifti(path).meta.get("AnatomicalStructurePrimary")
+        image = load_gifti(path)
+        # FreeSurfer writes it into the array.
+        said = {one.meta.get("AnatomicalStructurePrimary") for one in (image, *image.darrays)}
         for side, known in STRUCTURES.items():
-            if structure == known:
+            if said - {None, ""} == {known}:
                 return side, known
     return side_of_name(path.name), path.name

@@ -76,6 +76,19 @@ def test_what_a_file_says_counts_before_its_name(tmp_path):
     assert caught.value.found == "CortexRight, CortexLeft"
 
 
+def test_the_side_in_an_arrays_metadata_counts(tmp_path):
+    files = []
+    for name, structure in (("a", "CortexLeft"), ("b", "CortexRight")):
+        path = gifti(tmp_path / f"{name}.func.gii")
+        image = nib.load(path)
+        image.darrays[0].meta["AnatomicalStructurePrimary"] = structure
+        nib.save(image, path)
+        files.append(path)
+    check_sides(files, "--gradient")
+    with pytest.raises(BadDataError, match="exchanged"):
+        check_sides(files[::-1], "--gradient")
+
+
 def test_one_file_for_both_is_refused(tmp_path):
     path = gifti(tmp_path / "both.func.gii")
     with pytest.raises(BadDataError, match="same file"):

@@ -78,6 +78,7 @@ _LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
 AUDITORY_RADIUS = 30.0  # mm around Heschl's gyrus: superior temporal plane and gyrus
 
 
+_MUCH_WALL = 0.12  # of all vertices; the medial wall of fsaverage and fsLR is .09
 AS_GIVEN = "as given"
 """Orientation of a gradient whose values do not say which end is transmodal."""
 
@@ -225,19 +226,25 @@ def load_gradient(option: str, space: str) -> Gradient:
         )
     chosen = gradient_files(option)
     files, label = chosen.paths, chosen.label
-    values = np.concatenate([_read_map(path) for path in files])
+    stored = np.concatenate([_read_map(path) for path in files])
     if len(files) == 2:
         check_sides(files, "--gradient")
+    values = _zeros_of_wall(stored)
     _check_halves(values, files)
     record: dict[str, Any] = {
         "Name": chosen.name,
         "Label": label,
         "Files": {path.name: sha256_of_file(path) for path in files},
+        "ZerosWithoutValue": int(np.sum((stored == 0) & np.isnan(values))),
     }
+    if record["ZerosWithoutValue"] > _MUCH_WALL * stored.size:
+        record["Warnings"] = [
+            f"{record['ZerosWithoutValue']} of {stored.size} vertices of the gradient's file are "
+            "zero and count as medial wall; where zero is a value, write NaN on the wall"
+        ]
     record |= _made_from(sidecar_of(files[0]))
     mesh, sources = load_mesh(space), tuple(path.resolve().as_uri() for path in files)
     if len(values) == mesh.n_vertices:
-        values = np.where(values == 0, np.nan, values)  # the wall is stored as zero
         record["Resampling"] = "none"
     elif len(values) == 2 * N_VERTICES[FSLR]:
         values = _from_fslr(values, mesh)
@@ -270,7 +277,7 @@ def _from_fslr(values: NDArray[np.float64], mesh: SurfaceMesh) -> NDArray[np.flo
             *read_surface(path),
             hemi.registered,
             hemi.faces,
-            mask=np.isfinite(half) & (half != 0),
+            mask=np.isfinite(half),
         )
         for half, path, hemi in sides
     ]
@@ -327,6 +334,11 @@ def _read_map(path: Path) -> NDArray[np.float64]:
     return rows[0].astype(np.float64)
 
 
+def _zeros_of_wall(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A map with NaN where it has no value: a file without any NaN stores its wall as zero."""
+    return values if np.isnan(values).any() else np.where(values == 0, np.nan, values)
+
+
 def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:
     """Refuse hemispheres that hold no map.
 
@@ -347,7 +359,7 @@ def _check_halves(values: NDArray[np.float64], files: Sequence[Path]) -> None:
     if n_infinite := int(np.isinf(values).sum()):
         far = f"infinity ({n_infinite} of {values.size} vertices)"
     else:
-        far = far_value(values[np.isfinite(values) & (values != 0)], "vertices")
+        far = far_value(values[np.isfinite(values)], "vertices")
     if far:
         raise BadDataError(
             "A gradient holds a code for missing values, or one that is no part of it.",
@@ -430,7 +442,10 @@ def align_with_gradients(
             aligned.absent[choose_gradient(option).name] = reason
             continue
         LOGGER.info("group: alignment with %s, %d rotations", option, statistics.n_spins)
-        gradient = _without_wall(load_gradient(option, data.space), data)
+        loaded = load_gradient(option, data.space)
+        for told in loaded.record.get("Warnings", ()):
+            LOGGER.warning("group: %s: %s", option, told)
+        gradient = _without_wall(loaded, data)
         known = (
             earlier_alignment(tree, data, gradient.label, side, gradient.record["Files"])
             if isinstance(side, str)
